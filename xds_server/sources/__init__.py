@@ -1,0 +1,6 @@
+"""
+What fills the source collections: manifests and the placement map, read and watched.
+
+Each source keeps its collections equal to what it reads, marks them synced after the first whole
+state, and reports what it cannot use. A source never removes what it merely failed to read.
+"""
