@@ -4,6 +4,7 @@ The errors of offmesh, by whose fault they are.
 OffmeshError
 ├── LocalError      ours: a rule of this program was broken
 ├── PeerError       the peer's: a client broke the protocol
+│   └── SlowPeerError   it did not keep up
 ├── InputError      the input's: a file, flag or object cannot be used
 ├── ClusterError    the cluster's: the Kubernetes API refused or vanished
 └── KernelError     the kernel's: a command on a node failed
@@ -22,6 +23,10 @@ class LocalError(OffmeshError):
 
 class PeerError(OffmeshError):
     """A client broke the protocol; only its stream suffers."""
+
+
+class SlowPeerError(PeerError):
+    """A client did not keep up; it may come back and start afresh."""
 
 
 class InputError(OffmeshError):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-# What the API server itself enforces for names (RFC 1123 subdomain); manifests have no API server before them.
+# What the API server enforces for names (RFC 1123 subdomain); manifests have none before them.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 

@@ -34,9 +34,10 @@ log = logging.getLogger(__name__)
 class Fetch:
     """Tracked reads: what a derivation sees of the world beside its input row."""
 
-    __slots__ = ("reads",)
+    __slots__ = ("notes", "reads")
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
         self.reads: list[Any] = []
         """Readable, key, Readable, key, ...: flat, because one tuple of it is kept for every row."""
 
@@ -48,6 +49,10 @@ class Fetch:
         """Return the rows of an index group in the order of their keys."""
         self.reads += (index, key)
         return index.rows(key)
+
+    def note(self, problem: str) -> None:
+        """Keep a problem with a row that is used all the same, in part."""
+        self.notes.append(problem)
 
 
 class Derivation(Collection[V], Generic[S, R, V]):
@@ -61,7 +66,7 @@ class Derivation(Collection[V], Generic[S, R, V]):
         super().__init__(graph, name)
         self.dirty: set[str] = set(source)
         self.problems: dict[str, str] = {}
-        """Input key -> why its row is absent or stale."""
+        """Input key -> why its row is absent, stale or used only in part."""
         self.runs = 0
         """How often the function ran: what a change costs, told without a clock."""
         self._input = source
@@ -75,7 +80,10 @@ class Derivation(Collection[V], Generic[S, R, V]):
         self.runs += 1
         try:
             result = self._function(fetch, key, row)
-            self.problems.pop(key, None)
+            if fetch.notes:
+                self.problems[key] = "; ".join(fetch.notes)
+            else:
+                self.problems.pop(key, None)
         except InputError as problem:
             self.problems[key] = str(problem)
             result = absent

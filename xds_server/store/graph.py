@@ -26,7 +26,7 @@ class Graph:
         self.collections.append(collection)
 
     def listen(self, collection: Collection[V], listener: Listener[V]) -> None:
-        """Call ``listener`` with the changes of ``collection`` at the end of each transaction that has any."""
+        """Call ``listener`` with what changed in ``collection`` at the end of each transaction."""
         self._listeners.setdefault(collection, []).append(listener)
 
     @contextmanager

@@ -1,0 +1,132 @@
+"""
+Workloads of pods: one for every pod that has an address and is not finished.
+
+Rules: facts wds, section 2. ``node`` is the serving node (placement); everything else, locality
+included, is the pod's own. Waypoints, policies and other sources of workloads join here later.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from xds_server.mesh.address import Address, ip_text, parse_ip, workload_address
+from xds_server.mesh.endpoints import Endpoints
+from xds_server.mesh.localities import Locality, node_locality
+from xds_server.mesh.names import canonical_name, canonical_revision, workload_name
+from xds_server.mesh.placement import Placement
+from xds_server.mesh.service_ports import pod_ports
+from xds_server.mesh.services import Services, ServiceTarget, label_group
+from xds_server.objects.kubernetes import Node, Pod
+from xds_server.protobuf.workloadapi import workload_pb2 as api
+from xds_server.store.collection import Collection, Source
+from xds_server.store.derive import Fetch, Mapped
+from xds_server.store.graph import Graph
+
+_TUNNEL_LABEL = "networking.istio.io/tunnel"
+
+
+class Surroundings(NamedTuple):
+    """What workloads of pods are derived with, beside the pods."""
+
+    placement: Placement
+    services: Services
+    endpoints: Endpoints
+
+
+class Workloads:
+    """The collections of pods' workloads."""
+
+    def __init__(self, graph: Graph, pods: Source[Pod], nodes: Source[Node], around: Surroundings) -> None:
+        self._around = around
+        self._networks = around.endpoints.networks
+        self._settings = self._networks.settings
+        self._localities: Collection[Locality] = Mapped(graph, "localities", nodes, node_locality)
+        self.addresses: Collection[Address] = Mapped(graph, "pod workloads", pods, self._workload)
+
+    def _workload(self, fetch: Fetch, key: str, pod: Pod) -> Address | None:
+        if pod.status.phase in ("Succeeded", "Failed"):
+            return None
+        ips = [parse_ip(text, "podIP") for text in _pod_ips(pod)]
+        if not ips:
+            return None
+        network = self._networks.local(fetch)
+        named = workload_name(pod)
+        labels = pod.labels
+        tunnel, native = _tunnel(pod)
+        message = api.Workload(
+            uid=f"{self._settings.cluster_id}//Pod/{key}",
+            name=pod.name,
+            namespace=pod.namespace,
+            addresses=[ip.packed for ip in ips],
+            network=network,
+            tunnel_protocol=tunnel,
+            native_tunnel=native,
+            trust_domain=self._settings.served_trust_domain,
+            service_account=pod.spec.service_account_name or "",
+            node=self._around.placement.serving_node(fetch, pod.spec.node_name or ""),
+            canonical_name=canonical_name(labels, named),
+            canonical_revision=canonical_revision(labels),
+            workload_type=api.WorkloadType.POD,
+            workload_name=named,
+            services=self._services(fetch, key, pod),
+            status=api.WorkloadStatus.HEALTHY if is_ready(pod) else api.WorkloadStatus.UNHEALTHY,
+            cluster_id=self._settings.cluster_id,
+            locality=self._locality(fetch, pod.spec.node_name),
+            network_mode=(
+                api.NetworkMode.HOST_NETWORK if pod.spec.host_network else api.NetworkMode.STANDARD
+            ),
+        )
+        return workload_address(message, (f"{network}/{ip_text(ip)}" for ip in ips))
+
+    def _locality(self, fetch: Fetch, node: str | None) -> api.Locality | None:
+        locality = fetch.one(self._localities, node) if node else None
+        if locality is None:
+            return None
+        return api.Locality(region=locality.region, zone=locality.zone, subzone=locality.subzone)
+
+    def _services(self, fetch: Fetch, key: str, pod: Pod) -> Mapping[str, api.PortList]:
+        return {
+            target.resource_name: api.PortList(ports=pod_ports(pod, target.ports))
+            for target in (*self._selecting(fetch, pod), *self._naming(fetch, key, pod))
+        }
+
+    def _selecting(self, fetch: Fetch, pod: Pod) -> list[ServiceTarget]:
+        """Services whose selector is a subset of the pod's labels."""
+        labels = pod.labels
+        index = self._around.services.targets_by_label
+        return [
+            target
+            for name, value in labels.items()
+            for target in fetch.group(index, label_group(pod.namespace, name, value))
+            if target.selector.items() <= labels.items()
+        ]
+
+    def _naming(self, fetch: Fetch, key: str, pod: Pod) -> list[ServiceTarget]:
+        """Services that an EndpointSlice joins to this very pod, by its UID."""
+        targets = []
+        for bound in fetch.group(self._around.endpoints.bound_by_pod, key):
+            if bound.uid == pod.metadata.uid:
+                target = fetch.one(self._around.services.targets, bound.service)
+                if target is not None:
+                    targets.append(target)
+        return targets
+
+
+def is_ready(pod: Pod) -> bool:
+    """Tell whether traffic may go to the pod; a terminating one is on its way out whatever it says."""
+    if pod.metadata.deletion_timestamp:
+        return False
+    return any(item.type == "Ready" and item.status == "True" for item in pod.status.conditions or ())
+
+
+def _pod_ips(pod: Pod) -> list[str]:
+    if pod.status.pod_ips:
+        return [item.ip for item in pod.status.pod_ips]
+    return [pod.status.pod_ip] if pod.status.pod_ip else []
+
+
+def _tunnel(pod: Pod) -> tuple[api.TunnelProtocol, bool]:
+    if "http" in pod.labels.get(_TUNNEL_LABEL, "").split(","):
+        return api.TunnelProtocol.HBONE, True
+    if pod.annotations.redirection == "enabled":
+        return api.TunnelProtocol.HBONE, False
+    return api.TunnelProtocol.NONE, False

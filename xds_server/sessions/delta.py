@@ -1,0 +1,170 @@
+"""
+The delta variant of xDS: one session a stream, without I/O.
+
+Theory
+1. A session remembers what its client wants and a position per type, never what it was sent: the
+   catalog knows what changed since a position, so a wildcard stream costs the same whatever the mesh.
+2. Requests only change what is owed; :meth:`next_response` makes one response from the present
+   state of the catalog when the stream can take it. Nothing queues, so a slow client is brought to
+   the present in one step and never sees a state that is past.
+3. The first request of a type is always answered, even with nothing: ztunnel is not ready before.
+   A name asked for is always answered: with its body, or as removed. What a returning client
+   holds in the present version is not sent again; what it holds and we have not is removed.
+4. Subscriptions count whatever the nonce. A rejection is recorded and provokes nothing.
+5. An on-demand stream follows names: those it asked for and those it was given for them, aliases
+   resolved at every change, and all workloads its own node serves.
+Invariant (property-tested): when both sides fall silent, the client holds exactly the present
+state of what it subscribed to.
+"""
+
+from collections.abc import Iterable
+
+from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
+from xds_server.catalog.served_type import Encoded, ServedType
+from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+from xds_server.sessions.acknowledgement import Verdict
+from xds_server.sessions.session import Response, Session
+from xds_server.sessions.subscription import Subscription
+
+# A policy must be known before the workload that names it: ztunnel fails open on an unknown name.
+_PUSH_ORDER = (AUTHORIZATION, ADDRESS, WORKLOAD)
+_RESOLVED = (ADDRESS, WORKLOAD)
+
+
+class DeltaSession(Session):
+    """The server's side of one delta stream."""
+
+    def receive_request(self, request: DeltaDiscoveryRequest, now: float) -> Verdict:
+        """Take one request; then ask :meth:`next_response` until it has none."""
+        self.receive_node(request)
+        subscription = self.subscriptions.get(request.type_url)
+        if subscription is None:
+            subscription = self.open_subscription(request.type_url)
+            subscription.receive_first(
+                request.resource_names_subscribe,
+                request.resource_names_unsubscribe,
+                dict(request.initial_resource_versions),
+            )
+            return Verdict.NONE
+        verdict = self.receive_acknowledgement(subscription, request, now)
+        if request.resource_names_subscribe or request.resource_names_unsubscribe:
+            subscription.receive_change(request.resource_names_subscribe, request.resource_names_unsubscribe)
+        return verdict
+
+    def next_response(self, now: float) -> Response | None:
+        for subscription in self.in_push_order(_PUSH_ORDER):
+            encoded = self._respond(subscription)
+            if encoded is not None:
+                return self.record(subscription, encoded, now)
+        return None
+
+    def _respond(self, subscription: Subscription) -> Encoded | None:
+        served = self.catalog.of(subscription.type_url)
+        if not subscription.owes_answer and subscription.cursor >= served.position:
+            return None
+        self.check_can_follow(served, subscription)
+        encoded = self._wildcard(served, subscription) if subscription.wildcard else None
+        if encoded is None:
+            encoded = self._individual(served, subscription)
+        subscription.cursor = served.position
+        subscription.owes_answer = subscription.owes_everything = False
+        subscription.asked.clear()
+        subscription.held = {}
+        return encoded
+
+    def _wildcard(self, served: ServedType, subscription: Subscription) -> Encoded | None:
+        """Return the response every client in this situation gets, None if this one's is its own."""
+        if subscription.asked or subscription.held:
+            return None
+        if not subscription.owes_everything:
+            return served.changes(subscription.cursor)
+        return None if subscription.acknowledgements.sent else served.everything()
+
+    def _individual(self, served: ServedType, subscription: Subscription) -> Encoded | None:
+        changed, removed = self._difference(served, subscription)
+        if not changed and not removed and not subscription.owes_answer:
+            return None
+        nonce = subscription.next_nonce(self.catalog.position)
+        if subscription.wildcard:
+            return served.some(changed, removed, nonce)
+        subscription.names |= changed
+        entries = [self._entry(served, name) for name in changed]
+        return served.encode(entries, sorted(removed), nonce)
+
+    def _entry(self, served: ServedType, name: str) -> bytes:
+        """An on-demand client must learn by which of its names it was given a resource."""
+        resource = served.resources[name]
+        if served.url not in _RESOLVED:
+            return resource.entry
+        return resource.entry_with_aliases(self.catalog.lookup.addresses[name].aliases)
+
+    def _difference(self, served: ServedType, subscription: Subscription) -> tuple[set[str], set[str]]:
+        """What to send and what to remove, by resource name (an unknown name is removed as asked)."""
+        if subscription.wildcard:
+            changed, removed = self._wildcard_difference(served, subscription)
+            found, unknown = self._resolve(served, subscription.asked)
+        else:
+            changed, removed = self._followed_difference(served, subscription)
+            held = {name for name in subscription.names if name in subscription.held}
+            returned, unknown = self._resolve(served, held - subscription.asked)
+            changed |= {name for name in returned if subscription.held.get(name) != served.versions[name]}
+            found, missing = self._resolve(served, subscription.asked)
+            unknown |= missing
+        changed |= found
+        return changed, (removed | unknown) - changed
+
+    def _wildcard_difference(
+        self, served: ServedType, subscription: Subscription
+    ) -> tuple[set[str], set[str]]:
+        if not subscription.owes_everything:
+            names = served.changed_since(subscription.cursor)
+            return _split(served, names)
+        held, versions = subscription.held, served.versions
+        if held == versions:
+            return set(), set()
+        changed = {name for name, version in versions.items() if held.get(name) != version}
+        # The log has something to say here only for a client that asked for the wildcard later.
+        gone = _split(served, served.changed_since(subscription.cursor))[1]
+        return changed, gone | (held.keys() - versions.keys())
+
+    def _followed_difference(
+        self, served: ServedType, subscription: Subscription
+    ) -> tuple[set[str], set[str]]:
+        """What changed of the names followed, and what this client's node newly serves."""
+        names = served.changed_since(subscription.cursor)
+        followed = {name for name in names if self._is_followed(served, subscription, name)}
+        changed, removed = _split(served, followed)
+        if served.url in _RESOLVED:
+            own = set(self.catalog.lookup.served_by(self.node_name))
+            changed |= own - subscription.names
+            for name in followed & changed:
+                changed |= set(self.catalog.lookup.members(name)) - subscription.names
+        return changed, removed
+
+    def _is_followed(self, served: ServedType, subscription: Subscription, name: str) -> bool:
+        if name in subscription.names:
+            return True
+        if served.url not in _RESOLVED or name not in served.resources:
+            return False
+        return not subscription.names.isdisjoint(self.catalog.lookup.addresses[name].aliases)
+
+    def _resolve(self, served: ServedType, asked: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Split names asked for into the resources they stand for and those that stand for nothing."""
+        found: set[str] = set()
+        unknown: set[str] = set()
+        for name in asked:
+            if served.url in _RESOLVED:
+                resources = {item for item in self.catalog.lookup.find(name) if item in served.resources}
+            else:
+                resources = {name} & served.resources.keys()
+            found |= resources
+            if not resources:
+                unknown.add(name)
+        return found, unknown
+
+
+def _split(served: ServedType, names: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Split changed names into those that are there and those that are gone."""
+    names = set(names)
+    changed = names & served.resources.keys()
+    return changed, names - changed

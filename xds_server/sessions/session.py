@@ -1,0 +1,123 @@
+"""What both variants of a session share: the client's node, its subscriptions, what it answered."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, Protocol
+
+from google.rpc.status_pb2 import Status
+
+from xds_server.catalog.catalog import Catalog
+from xds_server.catalog.served_type import Encoded, ServedType
+from xds_server.exceptions import PeerError, SlowPeerError
+from xds_server.protobuf.envoy.config.core.v3.base_pb2 import Node
+from xds_server.sessions.acknowledgement import Verdict
+from xds_server.sessions.subscription import Subscription
+
+_NODE_TEXT_LENGTH = 1_024
+MAX_UNKNOWN_TYPES = 64
+
+
+class Response(NamedTuple):
+    """One response to write, encoded."""
+
+    type_url: str
+    encoded: Encoded
+
+
+class Request(Protocol):
+    """What the requests of both variants have."""
+
+    @property
+    def node(self) -> Node: ...
+    @property
+    def type_url(self) -> str: ...
+    @property
+    def response_nonce(self) -> str: ...
+    @property
+    def error_detail(self) -> Status: ...
+    def HasField(self, field_name: Literal["error_detail"], /) -> bool: ...
+
+
+class Session(ABC):
+    """
+    One stream: its client, and a subscription per type.
+
+    The node a client names is for display and for which workloads it wants first; it gives no right.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.node_id = ""
+        self.node_name = ""
+        self.subscriptions: dict[str, Subscription] = {}
+        self.unknown_types = 0
+        """How many types were asked for that are not served."""
+
+    @abstractmethod
+    def next_response(self, now: float) -> Response | None:
+        """
+        Make the next response, None if the client is told everything.
+
+        Raises:
+            SlowPeerError: the client was too slow for the change log; its stream must end.
+
+        """
+
+    def receive_node(self, request: Request) -> None:
+        """
+        Take the client's node from the first request that has one.
+
+        Raises:
+            PeerError: the first request of the stream names none.
+
+        """
+        if self.node_id:
+            return
+        if not request.node.id:
+            raise PeerError("the first request has no node.id")
+        self.node_id = request.node.id[:_NODE_TEXT_LENGTH]
+        self.node_name = _text(request.node, "NODE_NAME")
+
+    def open_subscription(self, type_url: str) -> Subscription:
+        """
+        Begin to follow a type from the present on.
+
+        Raises:
+            PeerError: the client plays with type URLs.
+
+        """
+        if not self.catalog.serves(type_url):
+            self.unknown_types += 1
+            if self.unknown_types > MAX_UNKNOWN_TYPES:
+                raise PeerError(f"more than {MAX_UNKNOWN_TYPES} types that are not served")
+        subscription = Subscription(type_url, cursor=self.catalog.of(type_url).position)
+        self.subscriptions[type_url] = subscription
+        return subscription
+
+    def in_push_order(self, order: tuple[str, ...]) -> Iterator[Subscription]:
+        """Yield the subscriptions, those of ``order`` first."""
+        for type_url in order:
+            if type_url in self.subscriptions:
+                yield self.subscriptions[type_url]
+        for type_url, subscription in self.subscriptions.items():
+            if type_url not in order:
+                yield subscription
+
+    def receive_acknowledgement(self, subscription: Subscription, request: Request, now: float) -> Verdict:
+        rejection = request.error_detail.message if request.HasField("error_detail") else None
+        return subscription.acknowledgements.receive(request.response_nonce, rejection, now)
+
+    def check_can_follow(self, served: ServedType, subscription: Subscription) -> None:
+        if not served.can_follow(subscription.cursor):
+            raise SlowPeerError(
+                f"too slow: changes of {served.url} since {subscription.cursor} are forgotten"
+            )
+
+    def record(self, subscription: Subscription, encoded: Encoded, now: float) -> Response:
+        subscription.acknowledgements.record_sent(encoded.nonce, len(encoded.payload), now)
+        return Response(subscription.type_url, encoded)
+
+
+def _text(node: Node, name: str) -> str:
+    value = node.metadata.fields.get(name)
+    return value.string_value[:_NODE_TEXT_LENGTH] if value is not None else ""

@@ -1,0 +1,90 @@
+"""
+The state-of-the-world variant of xDS: every response holds all the client subscribed to.
+
+Rules (xDS, "SotW"): a request states all names anew; no names at first, or ``*``, is a wildcard;
+no names after some is nothing. A resource that is missing from a response is gone. The rest is as
+in ``delta``: the first request is answered, names count whatever the nonce, and neither an
+acknowledgement nor a rejection provokes a response.
+"""
+
+from collections.abc import Iterable
+
+from xds_server.catalog.catalog import Catalog
+from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
+from xds_server.catalog.served_type import Encoded, ServedType
+from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
+from xds_server.sessions.acknowledgement import Verdict
+from xds_server.sessions.session import Response, Session
+from xds_server.sessions.subscription import WILDCARD, Subscription
+
+_PUSH_ORDER = (AUTHORIZATION, ADDRESS, WORKLOAD)
+_RESOLVED = (ADDRESS, WORKLOAD)
+
+
+class StateOfTheWorldSession(Session):
+    """The server's side of one state-of-the-world stream."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(catalog)
+        self._given: dict[str, set[str]] = {}
+        """By type, the resources of the last response to a client that follows names."""
+
+    def receive_request(self, request: DiscoveryRequest, now: float) -> Verdict:
+        """Take one request; then ask :meth:`next_response` until it has none."""
+        self.receive_node(request)
+        names = set(request.resource_names)
+        subscription = self.subscriptions.get(request.type_url)
+        if subscription is None:
+            subscription = self.open_subscription(request.type_url)
+            subscription.wildcard = not names or WILDCARD in names
+            subscription.names = names - {WILDCARD}
+            subscription.owes_answer = True
+            return Verdict.NONE
+        verdict = self.receive_acknowledgement(subscription, request, now)
+        self._receive_names(subscription, names)
+        return verdict
+
+    def _receive_names(self, subscription: Subscription, names: set[str]) -> None:
+        if not names and subscription.wildcard and not subscription.names:
+            return
+        wildcard = WILDCARD in names
+        names -= {WILDCARD}
+        if names - subscription.names or wildcard > subscription.wildcard:
+            subscription.owes_answer = True
+        subscription.wildcard, subscription.names = wildcard, names
+
+    def next_response(self, now: float) -> Response | None:
+        for subscription in self.in_push_order(_PUSH_ORDER):
+            encoded = self._respond(subscription)
+            if encoded is not None:
+                return self.record(subscription, encoded, now)
+        return None
+
+    def _respond(self, subscription: Subscription) -> Encoded | None:
+        served = self.catalog.of(subscription.type_url)
+        if not subscription.owes_answer and subscription.cursor >= served.position:
+            return None
+        self.check_can_follow(served, subscription)
+        encoded = self._state(served, subscription)
+        subscription.cursor = served.position
+        subscription.owes_answer = False
+        return encoded
+
+    def _state(self, served: ServedType, subscription: Subscription) -> Encoded | None:
+        if subscription.wildcard:
+            shared = served.state()
+            if subscription.acknowledgements.sent_nonce != shared.nonce:
+                return shared
+            return served.some_of_state(served.resources, subscription.next_nonce(served.position))
+        given = self._given.get(served.url, set())
+        wanted = self._resolve(served, subscription.names)
+        touched = given.union(wanted).intersection(served.changed_since(subscription.cursor))
+        if not touched and not subscription.owes_answer:
+            return None
+        self._given[served.url] = wanted
+        return served.some_of_state(sorted(wanted), subscription.next_nonce(served.position))
+
+    def _resolve(self, served: ServedType, names: Iterable[str]) -> set[str]:
+        if served.url in _RESOLVED:
+            names = (found for name in names for found in self.catalog.lookup.find(name))
+        return served.resources.keys() & set(names)

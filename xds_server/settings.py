@@ -1,0 +1,48 @@
+"""The settings of a server: read once from flags and environment, frozen from then on."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSettings:
+    """What the mesh is called; the same on every replica, because it goes into what is served."""
+
+    trust_domain: str = "cluster.local"
+    cluster_id: str = "Kubernetes"
+    network: str = ""
+    """Overrides the label ``topology.istio.io/network`` of the root namespace when not empty."""
+    root_namespace: str = "istio-system"
+    domain_suffix: str = "cluster.local"
+
+    @property
+    def served_trust_domain(self) -> str:
+        """What goes into a workload: ztunnel fills in the default itself, so that is not sent."""
+        return "" if self.trust_domain == "cluster.local" else self.trust_domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """How long streams and stalled writes live; all times in seconds."""
+
+    drain_seconds: float = 10.0
+    max_connection_age_seconds: float = 1800.0
+    write_timeout_seconds: float = 60.0
+    keepalive_seconds: float = 30.0
+    keepalive_timeout_seconds: float = 10.0
+    max_receive_bytes: int = 64 << 20
+    max_streams: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """Everything ``offmesh serve`` is told."""
+
+    manifests: tuple[Path, ...]
+    cluster_conf: Path
+    grpc_address: str = "127.0.0.1:15010"
+    http_address: str = "127.0.0.1:15014"
+    health_address: str = ":8080"
+    ready_file: Path | None = None
+    mesh: MeshSettings = field(default_factory=MeshSettings)
+    streams: StreamSettings = field(default_factory=StreamSettings)

@@ -1,0 +1,152 @@
+"""The Aggregated Discovery Service: both variants of xDS over one catalog."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+
+import grpc
+
+from xds_server.catalog.catalog import Catalog
+from xds_server.exceptions import PeerError, SlowPeerError
+from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import (
+    DeltaDiscoveryRequest,
+    DiscoveryRequest,
+)
+from xds_server.sessions.acknowledgement import Verdict
+from xds_server.sessions.clients import Client, Clients
+from xds_server.sessions.delta import DeltaSession
+from xds_server.sessions.state_of_the_world import StateOfTheWorldSession
+from xds_server.settings import StreamSettings
+from xds_server.transport.admission import Admission
+from xds_server.transport.publisher import Publisher
+from xds_server.transport.stream import Context, Stream, StreamEndsError
+from xds_server.transport.wire import decode
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_AGE_JITTER = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class AggregatedDiscoveryService:
+    """Serves streams; holds those that are open, so that they can be ended in good order."""
+
+    def __init__(self, catalog: Catalog, clients: Clients, settings: StreamSettings) -> None:
+        self.publisher = Publisher(catalog)
+        self.ready = asyncio.Event()
+        """Set once the catalog holds the first whole mesh; until then streams wait, because half a
+        mesh would tell clients to forget the rest."""
+        self._catalog = catalog
+        self._clients = clients
+        self._settings = settings
+        self._admission = Admission()
+        self._streams: set[Stream] = set()
+        self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the gRPC handler; messages pass as bytes, so nothing is decoded or encoded twice."""
+        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._delta),
+            "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._state_of_the_world),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def _delta(self, _requests: object, context: Context) -> None:
+        session = DeltaSession(self._catalog)
+
+        def receive(data: bytes) -> Verdict:
+            request = decode(DeltaDiscoveryRequest, data)
+            known = request.type_url in session.subscriptions
+            return self._judge(client, request.type_url, known, session.receive_request(request, time.time()))
+
+        client = self._clients.connect(session, "delta", context.peer(), time.time())
+        await self._serve(client, receive, context)
+
+    async def _state_of_the_world(self, _requests: object, context: Context) -> None:
+        session = StateOfTheWorldSession(self._catalog)
+
+        def receive(data: bytes) -> Verdict:
+            request = decode(DiscoveryRequest, data)
+            known = request.type_url in session.subscriptions
+            return self._judge(client, request.type_url, known, session.receive_request(request, time.time()))
+
+        client = self._clients.connect(session, "state-of-the-world", context.peer(), time.time())
+        await self._serve(client, receive, context)
+
+    def _judge(self, client: Client, type_url: str, known: bool, verdict: Verdict) -> Verdict:
+        """Count a request, and log a rejection once for each new reason."""
+        totals = self._clients.totals
+        label = type_url if self._catalog.serves(type_url) else "unknown"
+        totals.requests[label] += 1
+        if label == "unknown" and not known:
+            totals.unknown_types += 1
+            log.warning("client %s asked for type %.200r, which is not served", client.id, type_url)
+        if verdict is not Verdict.NONE:
+            totals.acknowledgements[label, verdict.value] += 1
+        if verdict is Verdict.REJECTED:
+            state = client.session.subscriptions[type_url].acknowledgements
+            if state.rejected == 1 or state.rejection != client.logged_rejection:
+                client.logged_rejection = state.rejection
+                log.warning("client %s rejected %s: %s", client.id, type_url, state.rejection)
+        return verdict
+
+    async def _serve(self, client: Client, receive: Callable[[bytes], Verdict], context: Context) -> None:
+        stream = Stream(client, context, self._settings.write_timeout_seconds)
+        why = "cancelled by the client"
+        age = asyncio.get_running_loop().call_later(self._age(), stream.end, "old age")
+        self._streams.add(stream)
+        try:
+            # gRPC holds the headers back until the first message; ztunnel counts a stream as
+            # established by them, and resets its back-off only for those that were.
+            await context.send_initial_metadata(())
+            end = await self._exchange(stream, receive)
+            why = end.why if end else "closed by the client"
+        finally:
+            age.cancel()
+            self._streams.discard(stream)
+            self.publisher.leave(stream)
+            self._clients.disconnect(client, why)
+            log.info("client %s left: %s", client.id, why)
+        if end is not None:
+            await context.abort(end.code, end.details)
+
+    async def _exchange(self, stream: Stream, receive: Callable[[bytes], Verdict]) -> StreamEndsError | None:
+        """Read and write until either side ends the stream; return how the server does, if it does."""
+        if len(self._clients) > self._settings.max_streams:
+            return StreamEndsError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams", "refused")
+        ends: list[StreamEndsError] = []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(stream))
+                await stream.read(receive, self._clients)
+        except* StreamEndsError as ended:
+            ends += [end for end in ended.exceptions if isinstance(end, StreamEndsError)]
+        except* PeerError as broken:
+            ends += [_end_of(error) for error in broken.exceptions if isinstance(error, PeerError)]
+            log.warning("client %s at %s: %s", stream.client.id, stream.client.peer, ends[-1].details)
+        return ends[-1] if ends else None
+
+    async def _write(self, stream: Stream) -> None:
+        await self.ready.wait()
+        self.publisher.follow(stream)
+        await stream.write(self.publisher, self._admission, self._clients)
+
+    def _age(self) -> float:
+        """Spread the ages, so that clients that came together do not return together."""
+        jitter = self._random.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
+        return self._settings.max_connection_age_seconds * jitter
+
+    async def drain(self, seconds: float) -> None:
+        """End all streams, spread over ``seconds``."""
+        streams = list(self._streams)
+        for stream in streams:
+            stream.end("drained")
+            await asyncio.sleep(seconds / len(streams))
+
+
+def _end_of(error: PeerError) -> StreamEndsError:
+    slow = isinstance(error, SlowPeerError)
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED if slow else grpc.StatusCode.INVALID_ARGUMENT
+    return StreamEndsError(code, str(error), "too slow" if slow else "broke the protocol")
