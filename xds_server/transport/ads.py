@@ -26,6 +26,7 @@ from xds_server.transport.wire import decode
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _AGE_JITTER = 0.1
+_CANCELLED_WITHIN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class AggregatedDiscoveryService:
         self._catalog = catalog
         self._clients = clients
         self._settings = settings
-        self._admission = Admission()
+        self.admission = Admission()
         self._streams: set[Stream] = set()
         self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
 
@@ -121,6 +122,10 @@ class AggregatedDiscoveryService:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(stream))
                 await stream.read(receive, self._clients)
+        except* grpc.aio.InternalError:
+            # A read or write on a connection that is gone. gRPC cancels this handler for it in a
+            # moment; to return first would have it send a status, which fails and is printed.
+            await asyncio.sleep(_CANCELLED_WITHIN_SECONDS)
         except* StreamEndsError as ended:
             ends += [end for end in ended.exceptions if isinstance(end, StreamEndsError)]
         except* PeerError as broken:
@@ -131,7 +136,7 @@ class AggregatedDiscoveryService:
     async def _write(self, stream: Stream) -> None:
         await self.ready.wait()
         self.publisher.follow(stream)
-        await stream.write(self.publisher, self._admission, self._clients)
+        await stream.write(self.publisher, self.admission, self._clients)
 
     def _age(self) -> float:
         """Spread the ages, so that clients that came together do not return together."""

@@ -80,8 +80,12 @@ def channel_options(settings: StreamSettings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         ("grpc.keepalive_time_ms", int(settings.keepalive_seconds * 1_000)),
         ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout_seconds * 1_000)),
+        ("grpc.http2.ping_timeout_ms", int(settings.keepalive_timeout_seconds * 1_000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
+        # The backstop for connections whose streams cannot be ended, because their client reads nothing.
+        ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1_300)),
+        ("grpc.max_connection_age_grace_ms", 10_000),
         ("grpc.max_receive_message_length", settings.max_receive_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", 100),

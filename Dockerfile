@@ -1,0 +1,18 @@
+# Two stages: the second has no compiler, no package manager's cache and no shell needed at run time.
+# Run it with a read-only root file system; it writes nowhere but to --ready-file, if given.
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY xds_server xds_server
+RUN python -m venv /opt/offmesh \
+    && /opt/offmesh/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock \
+    && /opt/offmesh/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
+    && /opt/offmesh/bin/pip uninstall --yes pip setuptools
+
+FROM python:3.12-slim
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+COPY --from=build /opt/offmesh /opt/offmesh
+USER 65532:65532
+EXPOSE 15010 15012 15014 8080
+ENTRYPOINT ["/opt/offmesh/bin/offmesh"]
+CMD ["serve"]

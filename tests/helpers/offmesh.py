@@ -1,0 +1,95 @@
+"""The real command, run as its users run it."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "bookinfo"
+_START_SECONDS = 60.0
+
+
+class Offmesh:
+    """A running ``offmesh serve``."""
+
+    def __init__(self, process: "subprocess.Popen[str]", bound: dict[str, str]) -> None:
+        self.process = process
+        self.grpc = bound.get("grpc", "")
+        self.http = bound["http"]
+        self.health = bound.get("health", "")
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://{self.http}{path}", timeout=20) as answer:
+            return json.load(answer)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@contextmanager
+def serve(folder: Path, *flags: str, manifests: Path, cluster_conf: Path) -> Iterator[Offmesh]:
+    """Run a server on free ports until the block ends; its log goes to ``folder/log``."""
+    ready = folder / "ready.json"
+    ready.unlink(missing_ok=True)
+    addresses = [f"--{name}-address=127.0.0.1:0" for name in ("grpc", "http", "health")]
+    command = [sys.executable, "-m", "xds_server", "serve", f"--manifests={manifests}", *addresses]
+    command += [f"--cluster-conf={cluster_conf}", f"--ready-file={ready}", "--drain-seconds=1", *flags]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=ROOT)
+        try:
+            yield Offmesh(process, _bound(process, ready, folder / "log"))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.wait(30)
+
+
+def _bound(process: "subprocess.Popen[str]", ready: Path, log: Path) -> dict[str, str]:
+    deadline = time.monotonic() + _START_SECONDS
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"offmesh serve did not become ready:\n{log.read_text()}")
+        time.sleep(0.02)
+    bound: dict[str, str] = json.loads(ready.read_text())
+    return bound
+
+
+def grpcurl(*arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Call the real grpcurl; skip, or fail where CI must have it, when there is none."""
+    path = os.pathsep.join([str(ROOT / ".tools"), os.environ.get("PATH", "")])
+    found = shutil.which("grpcurl", path=path)
+    if found is None:
+        pytest.skip("grpcurl is not installed: `make tools` tells how")
+    made = subprocess.run(
+        [found, "-plaintext", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert not check or made.returncode == 0, made.stderr
+    return made
+
+
+def json_values(text: str) -> list[Any]:
+    """Split the JSON values that grpcurl prints one after the other."""
+    decoder, values, at = json.JSONDecoder(), [], 0
+    while at < len(text.rstrip()):
+        value, end = decoder.raw_decode(text, at)
+        values.append(value)
+        at = end + (len(text[end:]) - len(text[end:].lstrip()))
+    return values

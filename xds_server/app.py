@@ -1,0 +1,160 @@
+"""
+The one place that builds the parts of ``offmesh serve`` and joins them.
+
+Order of starting: HTTP first (probes and operators can see the load), the gRPC port (streams wait),
+the map, the objects, then one publication, and ready. Order of stopping: not ready, streams
+drained, sources and publisher cancelled, HTTP last.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import signal
+import time
+from collections.abc import Callable, Mapping
+
+from xds_server.catalog.catalog import Catalog
+from xds_server.debug.http import DebugServer
+from xds_server.debug.readiness import Readiness
+from xds_server.debug.served import Served
+from xds_server.exceptions import InputError
+from xds_server.mesh.address import Address
+from xds_server.mesh.graph import Mesh, new_registry
+from xds_server.sessions.clients import Clients
+from xds_server.settings import ServeSettings
+from xds_server.sources.cluster_conf import ClusterConfSource
+from xds_server.sources.manifests import ManifestSource
+from xds_server.sources.problems import Problems
+from xds_server.store.collection import Change
+from xds_server.transport.ads import AggregatedDiscoveryService
+from xds_server.transport.server import GrpcServer
+
+Progress = Callable[[int, int], None]
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """Everything ``offmesh serve`` runs, joined."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self.bound: dict[str, str] = {}
+        """Addresses in use by their name in the ready file."""
+        registry = new_registry()
+        problems = Problems()
+        self._catalog = Catalog()
+        clients = Clients()
+        mesh = Mesh(registry, settings.mesh)
+        self._readiness = Readiness()
+        self._conf = ClusterConfSource(settings.cluster_conf, registry, problems)
+        self._manifests = ManifestSource(settings.manifests, registry, problems)
+        self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams)
+        self._grpc = GrpcServer(self._ads, settings.streams)
+        for collection in mesh.addresses:
+            mesh.graph.listen(collection, self._receive_changes)
+        self._served = Served(
+            settings=settings,
+            registry=registry,
+            mesh=mesh,
+            catalog=self._catalog,
+            clients=clients,
+            problems=problems,
+            objects=self._manifests,
+            placement=self._conf,
+            readiness=self._readiness,
+            admission=self._ads.admission,
+            started_at=time.time(),
+        )
+
+    def _receive_changes(self, changes: Mapping[str, Change[Address]]) -> None:
+        self._catalog.stage_addresses(changes)
+        self._ads.publisher.receive_changes()
+
+    async def run(self, progress: Progress, announce: Callable[[Mapping[str, str]], None]) -> None:
+        """
+        Serve until SIGTERM or SIGINT; ``announce`` is called with the bound addresses once ready.
+
+        Raises:
+            InputError: an address cannot be bound, or the placement map cannot be used.
+
+        """
+        stop = asyncio.Event()
+        _on_signals(stop)
+        debug = [DebugServer(self._served), DebugServer(self._served, health_only=True)]
+        try:
+            await self._open_ports(*debug)
+            async with asyncio.TaskGroup() as tasks:
+                work = tasks.create_task(self._work(progress, announce))
+                await stop.wait()
+                await self._drain()
+                work.cancel()
+        except* InputError as failed:
+            raise failed.exceptions[0] from None
+        finally:
+            for server in debug:
+                await server.stop()
+
+    async def _open_ports(self, http: DebugServer, health: DebugServer) -> None:
+        settings = self._settings
+        self.bound["http"] = await http.start(settings.http_address)
+        if settings.health_address:
+            self.bound["health"] = await health.start(settings.health_address)
+        if settings.grpc_address:
+            self.bound["grpc"] = await self._grpc.start(settings.grpc_address)
+
+    async def _work(self, progress: Progress, announce: Callable[[Mapping[str, str]], None]) -> None:
+        """Load everything once, then follow it for ever."""
+        self._readiness.need("placement", "the placement map is not loaded")
+        self._readiness.need("objects", "the manifests are not loaded")
+        self._readiness.have("start")
+        await self._conf.load()
+        self._readiness.have("placement")
+        await self._manifests.load(progress)
+        self._catalog.publish()
+        _settle_memory()
+        self._ads.ready.set()
+        await self._grpc.set_serving(True)
+        self._readiness.have("objects")
+        self._write_ready_file()
+        announce(self.bound)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._conf.follow())
+            tasks.create_task(self._manifests.follow())
+            tasks.create_task(self._ads.publisher.run())
+
+    async def _drain(self) -> None:
+        log.info("stopping: draining streams for at most %g s", self._settings.streams.drain_seconds)
+        self._readiness.need("drain", "draining: this server is stopping")
+        await self._grpc.stop()
+
+    def _write_ready_file(self) -> None:
+        path = self._settings.ready_file
+        if path is None:
+            return
+        scratch = path.with_name(f".{path.name}.new")
+        scratch.write_text(json.dumps(self.bound) + "\n")
+        scratch.replace(path)
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    """The first signal stops in good order, the second at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+
+    def receive_signal() -> None:
+        if stop.is_set():
+            task.cancel()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, receive_signal)
+
+
+def _settle_memory() -> None:
+    """What was loaded lives long: the collector need not look at it again, nor often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -1,0 +1,127 @@
+"""``offmesh serve``: the control plane."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xds_server.app import Server
+from xds_server.cli.files import find_cluster_conf
+from xds_server.cli.logs import log_options
+from xds_server.cli.progress import LoadProgress
+from xds_server.exceptions import InputError
+from xds_server.settings import MeshSettings, ServeSettings, StreamSettings
+
+_DEFAULTS = ServeSettings(manifests=(), cluster_conf=Path("cluster-conf.yaml"))
+_TRY = (
+    'grpcurl -plaintext -d \'{"node":{"id":"try"},"type_url":"type.googleapis.com/istio.workload.Address"}\''
+)
+_METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+
+
+def _flag(name: str, default: Any, help_text: str, **more: Any) -> Any:
+    """Make an option whose environment variable follows from its name."""
+    variable = "OFFMESH_" + name.removeprefix("--").upper().replace("-", "_")
+    return click.option(
+        name, default=default, envvar=variable, show_default=True, show_envvar=True, help=help_text, **more
+    )
+
+
+@click.command()
+@_flag(
+    "--manifests",
+    (),
+    "File or folder of Kubernetes YAML or JSON to serve, watched. Repeatable.",
+    multiple=True,
+    type=click.Path(path_type=Path),
+)
+@_flag(
+    "--cluster-conf",
+    None,
+    "The placement map, reloaded live. Default: ./cluster-conf.yaml, then /etc/offmesh/cluster-conf.yaml.",
+    type=click.Path(path_type=Path),
+)
+@_flag("--grpc-address", _DEFAULTS.grpc_address, "xDS without TLS, for local tools; '' turns it off.")
+@_flag("--insecure-grpc-anywhere", False, "Allow --grpc-address on more than loopback.", is_flag=True)
+@_flag("--http-address", _DEFAULTS.http_address, "Debug HTTP and metrics.")
+@_flag("--health-address", _DEFAULTS.health_address, "Probes: /ready, /live, /healthz; '' turns it off.")
+@_flag("--trust-domain", _DEFAULTS.mesh.trust_domain, "Trust domain of the mesh.")
+@_flag("--cluster-id", _DEFAULTS.mesh.cluster_id, "Name of the cluster in workload UIDs.")
+@_flag("--network", _DEFAULTS.mesh.network, "Network of the cluster; '' reads the root namespace's label.")
+@_flag("--root-namespace", _DEFAULTS.mesh.root_namespace, "Root namespace of the mesh.")
+@_flag(
+    "--drain-seconds",
+    _DEFAULTS.streams.drain_seconds,
+    "On SIGTERM, streams are closed gracefully within.",
+    type=click.FloatRange(min=0),
+)
+@_flag(
+    "--max-connection-age-seconds",
+    _DEFAULTS.streams.max_connection_age_seconds,
+    "Streams are ended gracefully at this age, give or take 10 %.",
+    type=click.FloatRange(min=1),
+)
+@_flag(
+    "--ready-file",
+    None,
+    "Gets a JSON object of the bound addresses once ready.",
+    type=click.Path(dir_okay=False, path_type=Path),
+)
+@log_options
+def serve(**flags: Any) -> None:
+    """Serve the mesh to ztunnels: xDS and workload discovery, with a debug HTTP beside it."""
+    settings = _settings(flags)
+    with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt), LoadProgress() as progress:
+        asyncio.run(Server(settings).run(progress, _announce))
+
+
+def _settings(flags: Mapping[str, Any]) -> ServeSettings:
+    if not flags["manifests"]:
+        raise InputError("--manifests: name at least one file or folder of Kubernetes objects")
+    for path in flags["manifests"]:
+        if not path.exists():
+            raise InputError(f"--manifests {path}: no such file or folder")
+    _check_loopback(flags["grpc_address"], flags["insecure_grpc_anywhere"])
+    mesh = {name: flags[name] for name in ("trust_domain", "cluster_id", "network", "root_namespace")}
+    streams = {name: flags[name] for name in ("drain_seconds", "max_connection_age_seconds")}
+    same = {
+        name: flags[name]
+        for name in ("manifests", "grpc_address", "http_address", "health_address", "ready_file")
+    }
+    return ServeSettings(
+        cluster_conf=find_cluster_conf(flags["cluster_conf"]),
+        mesh=MeshSettings(**mesh),
+        streams=StreamSettings(**streams),
+        **same,
+    )
+
+
+def _check_loopback(address: str, anywhere: bool) -> None:
+    """
+    Refuse to serve without TLS to other machines by mistake.
+
+    Raises:
+        InputError: the address is not loopback and that was not asked for.
+
+    """
+    if not address:
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost" or anywhere:
+        return
+    with contextlib.suppress(ValueError):
+        if ip_address(host).is_loopback:
+            return
+    raise InputError(
+        f"--grpc-address {address}: expected a loopback address, or add --insecure-grpc-anywhere"
+    )
+
+
+def _announce(bound: Mapping[str, str]) -> None:
+    click.echo(f"ready: debug HTTP at http://{bound['http']}/")
+    if "grpc" in bound:
+        click.echo(f"try:   {_TRY} {bound['grpc']} {_METHOD}")
