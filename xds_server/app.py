@@ -35,8 +35,21 @@ Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 
+async def serve(
+    settings: ServeSettings, progress: Progress, announce: Callable[[Mapping[str, str]], None]
+) -> None:
+    """
+    Serve until SIGTERM or SIGINT; ``announce`` is called with the bound addresses once ready.
+
+    Raises:
+        InputError: an address cannot be bound, or the placement map cannot be used.
+
+    """
+    await Server(settings).run(progress, announce)
+
+
 class Server:
-    """Everything ``offmesh serve`` runs, joined."""
+    """Everything ``offmesh serve`` runs, joined. Made inside the event loop it will run in."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
@@ -73,13 +86,6 @@ class Server:
         self._ads.publisher.receive_changes()
 
     async def run(self, progress: Progress, announce: Callable[[Mapping[str, str]], None]) -> None:
-        """
-        Serve until SIGTERM or SIGINT; ``announce`` is called with the bound addresses once ready.
-
-        Raises:
-            InputError: an address cannot be bound, or the placement map cannot be used.
-
-        """
         stop = asyncio.Event()
         _on_signals(stop)
         debug = [DebugServer(self._served), DebugServer(self._served, health_only=True)]

@@ -88,7 +88,9 @@ async def test_a_rejection_is_recorded_and_provokes_nothing() -> None:
 )
 async def test_a_client_that_breaks_the_protocol_is_told_how(data: bytes, details: str) -> None:
     async with running_ads() as server, grpc.aio.insecure_channel(server.address) as channel:
-        call = channel.stream_stream(f"/{SERVICE}/DeltaAggregatedResources")()
+        call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(
+            f"/{SERVICE}/DeltaAggregatedResources"
+        )()
         await call.write(data)
         assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert await call.details() == details
@@ -181,7 +183,8 @@ async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
                 await client.receive()
         while len(server.clients):
             await asyncio.sleep(0.01)
-        assert server.clients.totals.ended["cancelled by the client"] == 5
+        # Whether gRPC tells of the closed side or of the cancellation first is chance.
+        assert server.clients.totals.ended.total() == 5
         assert [task for task in asyncio.all_tasks() if "_write" in str(task.get_coro())] == []
 
 
@@ -225,6 +228,8 @@ async def test_state_of_the_world_clients_get_the_whole_state_at_every_change() 
         first = await call.read()
         server.put("c")
         second = await call.read()
+        assert isinstance(first, xds.DiscoveryResponse)
+        assert isinstance(second, xds.DiscoveryResponse)
         assert [len(first.resources), len(second.resources)] == [2, 3]
         assert first.version_info != second.version_info
         call.cancel()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from xds_server.catalog.lookup import AddressLookup, is_service
 from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
-from xds_server.catalog.served_type import ServedType
+from xds_server.catalog.served_type import LOG_CAPACITY, ServedType
 from xds_server.mesh.address import Address
 from xds_server.store.collection import Change
 
@@ -18,11 +18,12 @@ from xds_server.store.collection import Change
 class Catalog:
     """The served types and the position they are at."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_capacity: int = LOG_CAPACITY) -> None:
         self.position = 0
         self.lookup = AddressLookup()
+        self._log_capacity = log_capacity
         self._staged: dict[str, Address | None] = {}
-        self._types = {url: ServedType(url) for url in (AUTHORIZATION, ADDRESS)}
+        self._types = {url: ServedType(url, log_capacity) for url in (AUTHORIZATION, ADDRESS)}
 
     def stage_addresses(self, changes: Mapping[str, Change[Address]]) -> None:
         """Take changes of one collection of addresses for the next position."""
@@ -57,7 +58,7 @@ class Catalog:
         Bare workloads, which ztunnel never asks for, are framed on first use.
         """
         if url == WORKLOAD and WORKLOAD not in self._types:
-            workloads = self._types[WORKLOAD] = ServedType(WORKLOAD)
+            workloads = self._types[WORKLOAD] = ServedType(WORKLOAD, self._log_capacity)
             workloads.apply(_workload_bodies(self.lookup.addresses), self.position)
         return self._types.get(url) or ServedType(url)
 

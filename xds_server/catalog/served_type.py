@@ -7,7 +7,7 @@ from xds_server.catalog.changes import ChangeLog
 from xds_server.catalog.encode import content_version, delta_response, state_of_the_world_response
 from xds_server.catalog.resource import Resource, ResourceType
 
-_LOG_CAPACITY = 100_000
+LOG_CAPACITY = 100_000
 _DIGEST_BITS = (1 << 64) - 1
 
 
@@ -28,7 +28,7 @@ class ServedType:
     streams: they are kept until the next change of the type.
     """
 
-    def __init__(self, url: str, log_capacity: int = _LOG_CAPACITY) -> None:
+    def __init__(self, url: str, log_capacity: int = LOG_CAPACITY) -> None:
         self.type = ResourceType(url)
         self.url = url
         self.position = 0

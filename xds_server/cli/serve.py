@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import click
 
-from xds_server.app import Server
+from xds_server import app
+from xds_server.cli.addresses import check_address, is_loopback
 from xds_server.cli.files import find_cluster_conf
 from xds_server.cli.logs import log_options
 from xds_server.cli.progress import LoadProgress
@@ -76,7 +76,7 @@ def serve(**flags: Any) -> None:
     """Serve the mesh to ztunnels: xDS and workload discovery, with a debug HTTP beside it."""
     settings = _settings(flags)
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt), LoadProgress() as progress:
-        asyncio.run(Server(settings).run(progress, _announce))
+        asyncio.run(app.serve(settings, progress, _announce))
 
 
 def _settings(flags: Mapping[str, Any]) -> ServeSettings:
@@ -85,7 +85,7 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
     for path in flags["manifests"]:
         if not path.exists():
             raise InputError(f"--manifests {path}: no such file or folder")
-    _check_loopback(flags["grpc_address"], flags["insecure_grpc_anywhere"])
+    _check_addresses(flags)
     mesh = {name: flags[name] for name in ("trust_domain", "cluster_id", "network", "root_namespace")}
     streams = {name: flags[name] for name in ("drain_seconds", "max_connection_age_seconds")}
     same = {
@@ -100,25 +100,22 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
     )
 
 
-def _check_loopback(address: str, anywhere: bool) -> None:
+def _check_addresses(flags: Mapping[str, Any]) -> None:
     """
-    Refuse to serve without TLS to other machines by mistake.
+    Refuse what is no address, and to serve without TLS to other machines by mistake.
 
     Raises:
-        InputError: the address is not loopback and that was not asked for.
+        InputError: names the flag.
 
     """
-    if not address:
-        return
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost" or anywhere:
-        return
-    with contextlib.suppress(ValueError):
-        if ip_address(host).is_loopback:
-            return
-    raise InputError(
-        f"--grpc-address {address}: expected a loopback address, or add --insecure-grpc-anywhere"
-    )
+    for name in ("grpc_address", "http_address", "health_address"):
+        flag = "--" + name.replace("_", "-")
+        if not flags[name] and name != "http_address":
+            continue
+        host = check_address(flag, flags[name])
+        if name == "grpc_address" and not is_loopback(host) and not flags["insecure_grpc_anywhere"]:
+            expected = "expected a loopback address, or add --insecure-grpc-anywhere"
+            raise InputError(f"{flag} is {flags[name]!r}: {expected}")
 
 
 def _announce(bound: Mapping[str, str]) -> None:

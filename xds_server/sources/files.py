@@ -12,12 +12,20 @@ Theory
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 from xds_server.sources.folder_events import Event, open_folder_events
-from xds_server.sources.survey import Stamp, Survey, Wanted, is_passed_over, stamp_of, survey
+from xds_server.sources.survey import (
+    Stamp,
+    Survey,
+    Wanted,
+    is_hard_link,
+    is_passed_over,
+    is_symlink,
+    stamp_of,
+    survey,
+)
 
 _SCAN_SECONDS = 10.0
 _SCAN_SECONDS_WITHOUT_EVENTS = 1.0
@@ -60,7 +68,7 @@ class FileWatch:
         """What is there: each file that counts, and each given path."""
         return {Path(name) for name in self._seen.stamps}
 
-    async def changes(self) -> AsyncIterator[set[Path]]:
+    async def changes(self) -> AsyncGenerator[set[Path], None]:
         """
         Yield sets of paths to read again, or to find missing, for ever.
 
@@ -125,9 +133,10 @@ class FileWatch:
 
     def _receive_events(self) -> None:
         """Take what the kernel has to tell; called when it has something."""
-        # A list, because every event has to be noted.
-        if self._events and any([self._note(event) for event in self._events.take()]):
-            self._look()
+        if self._events:
+            moved = [self._note(event) for event in self._events.take()]
+            if any(moved):
+                self._look()
         if self._touched:
             self._woken.set()
 
@@ -135,15 +144,14 @@ class FileWatch:
         """Name the files an event is about; True when it may have changed where names lead."""
         if event.lost:
             return True
-        entry = os.path.join(event.folder, event.name)
-        walked = self._seen.folders.get(event.folder)
-        files = self._seen.entries.get(entry, set())
-        if walked is not None and not is_passed_over(event.name):
-            files = files | {os.path.join(walked, event.name)}
-        leads_on = event.of_folder or (event.appeared and os.path.islink(entry))
-        if entry in self._seen.pivots or (files and leads_on):
+        files = self._seen.entries.get(event.entry, set())
+        in_sight = event.folder in self._seen.folders and not is_passed_over(event.name)
+        leads_on = event.of_folder or (event.appeared and is_symlink(event.entry))
+        if event.entry in self._seen.pivots or (leads_on and (files or in_sight)):
             return True
-        if not event.created or _is_complete(entry):
+        if in_sight and self._wanted(event.name):
+            files = files | {str(Path(self._seen.folders[event.folder], event.name))}
+        if not event.created or is_hard_link(event.entry):
             for file in files:
                 self._touch(file, stamp_of(file))
         return False
@@ -165,8 +173,8 @@ class FileWatch:
             old, new = before.stamps.get(file), found.stamps.get(file)
             if old == new:
                 continue
-            in_place = old is not None and new is not None and old.inode == new.inode
-            if in_place and not (scanned and self._unsettled.get(file) == new):
+            agreed = scanned and self._unsettled.get(file) == new
+            if old and new and old.inode == new.inode and not agreed:
                 found.stamps[file], written[file] = old, new
             else:
                 self._touch(file, new)
@@ -179,11 +187,3 @@ class FileWatch:
             self._seen.stamps.pop(file, None)
         else:
             self._seen.stamps[file] = stamp
-
-
-def _is_complete(entry: str) -> bool:
-    """Tell a file that was linked into its folder from one that its writer has just begun."""
-    try:
-        return os.lstat(entry).st_nlink > 1
-    except OSError:
-        return False

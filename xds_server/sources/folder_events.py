@@ -21,6 +21,8 @@ class Event(NamedTuple):
 
     folder: str = ""
     name: str = ""
+    entry: str = ""
+    """Both as one path."""
     of_folder: bool = False
     """The entry is a folder itself."""
     created: bool = False
@@ -52,8 +54,8 @@ class FolderEvents:
         """Watch exactly these folders; True when one was not watched before."""
         for folder in self._watches.keys() - folders:
             self._unwatch(folder)
-        # A list, because every one has to be added.
-        return any([self._add(folder) for folder in folders - self._watches.keys()])
+        added = [self._add(folder) for folder in folders - self._watches.keys()]
+        return any(added)
 
     def take(self) -> list[Event]:
         """Return what is queued, without waiting."""
@@ -67,7 +69,9 @@ class FolderEvents:
             # A folder that vanished or is locked is told of by its parent, or found by a scan.
             if error.errno == errno.ENOSPC and not self.exhausted:
                 self.exhausted = True
-                log.warning("%s: no inotify watch left (fs.inotify.max_user_watches), scanning instead", folder)
+                log.warning(
+                    "%s: no inotify watch left (fs.inotify.max_user_watches), scanning instead", folder
+                )
             return False
         return True
 
@@ -89,6 +93,7 @@ class FolderEvents:
         return Event(
             folder=folder,
             name=str(event.name or ""),
+            entry=str(event.path),
             of_folder=Mask.ISDIR in event.mask,
             created=created,
             appeared=created or Mask.MOVED_TO in event.mask,

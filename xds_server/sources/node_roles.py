@@ -44,7 +44,8 @@ class NodeRoles:
         cpu, dpu = pair.cpu_node_name, pair.dpu_node_name
         first_at, first_named = self._by_ip.setdefault, self._by_name.setdefault
         return (
-            pair.cpu_node_ip != pair.dpu_node_ip
+            pair.cpu_node_ip != ""
+            and pair.dpu_node_ip not in ("", pair.cpu_node_ip)
             and (cpu is None or cpu != dpu)
             and first_at(pair.cpu_node_ip, pair) is pair
             and first_at(pair.dpu_node_ip, pair) is pair

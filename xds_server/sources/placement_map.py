@@ -113,24 +113,25 @@ class _Reader:
         """Return the address under ``key`` in canonical text; empty if there is none to use."""
         value = self._texts.get(key)
         if value is None:
-            self._findings.add(self._line, key, "missing", ADDRESS)
-        elif isinstance(value, ScalarEvent):
-            try:
-                return canonical_address(value.value)
-            except ValueError as error:
-                self._refuse(key, str(error))
-        return ""
+            if key not in self._texts:
+                self._findings.add(self._line, key, "missing", ADDRESS)
+            return ""
+        try:
+            return canonical_address(value.value)
+        except ValueError as error:
+            self._refuse(key, str(error))
+            return ""
 
     def _name(self, key: str) -> str | None:
         value = self._texts.get(key)
-        if not isinstance(value, ScalarEvent):
+        if value is None:
             return None
-        name = value.value
-        if is_node_name(name) and not is_empty(value):
-            return name
-        self._refuse(key, NAME)
+        if is_node_name(value.value) and not is_empty(value):
+            return value.value
+        self._refuse(key, f"a node name, or no {key}" if is_empty(value) else NAME)
         return None
 
     def _refuse(self, key: str, expected: str) -> None:
         value = self._texts[key]
-        self._findings.add(line_of(value), key, found(value), expected)
+        if value is not None:
+            self._findings.add(line_of(value), key, found(value), expected)

@@ -4,6 +4,8 @@ What files there are under some paths, and which folder entries lead to them.
 Everything is read afresh each time. Files are named as the caller named the path they were found
 under; folders and entries by their real path, which is how the kernel tells of events in them.
 """
+# Paths stay text here: to make a Path of each of 10,000 files costs more than to look at them.
+# ruff: noqa: PTH
 
 import os
 import stat
@@ -81,7 +83,7 @@ def is_passed_over(name: str) -> bool:
 def trace(path: str) -> Trace:
     """Resolve a path as the kernel does, noting the entries it depends on."""
     links: list[str] = []
-    here, ahead = "/", os.path.abspath(path).split("/")[::-1]
+    here, ahead = "/", os.path.join(os.getcwd(), path).split("/")[::-1]
     while ahead:
         name = ahead.pop()
         entry = os.path.join(here, name)
@@ -110,6 +112,18 @@ def stamp_of(path: str) -> Stamp | None:
         return None
     except OSError:
         return UNREADABLE
+
+
+def is_symlink(entry: str) -> bool:
+    return os.path.islink(entry)
+
+
+def is_hard_link(entry: str) -> bool:
+    """Tell a file that was linked into its folder, whole, from one that its writer has just begun."""
+    try:
+        return os.lstat(entry).st_nlink > 1
+    except OSError:
+        return False
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -151,9 +165,8 @@ def _walk(found: Survey, root: str, wanted: Wanted) -> None:
         except OSError:
             found.stamps[folder] = UNREADABLE
             continue
-        for entry in listed:
-            if not is_passed_over(entry.name) and _visit(found, entry, wanted):
-                pending.append(entry.path)
+        in_sight = [entry for entry in listed if not is_passed_over(entry.name)]
+        pending += [entry.path for entry in in_sight if _visit(found, entry, wanted)]
 
 
 def _visit(found: Survey, entry: "os.DirEntry[str]", wanted: Wanted) -> bool:

@@ -29,9 +29,10 @@ from yaml.events import (
 )
 
 from xds_server.sources.findings import Findings, shown
+from xds_server.sources.yaml_values import PARSER
 
-Texts = dict[str, Event]
-"""The values of a mapping by key; one that is no ScalarEvent is noted as no text already."""
+Texts = dict[str, ScalarEvent | None]
+"""The values of a mapping by key; None is one that is stated but is no text."""
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -59,7 +60,9 @@ class Shapes:
 
     def __init__(self, text: bytes, findings: Findings) -> None:
         self._findings = findings
-        self._next: Callable[[], Any] = yaml.CSafeLoader(text).get_event
+        # A text without these bytes has no anchor, alias or tag, and need not be searched for them.
+        self._bare = not any(mark in text for mark in (b"&", b"*", b"!"))
+        self._next: Callable[[], Any] = PARSER(text).get_event
 
     def document(self) -> Event | None:
         """Enter the first document: return what begins it, None if there is none."""
@@ -75,8 +78,8 @@ class Shapes:
 
     def items(self) -> Iterator[Event]:
         """Yield what begins each item of the list just entered; the item is then to be read."""
-        while not isinstance(item := self._value(), SequenceEndEvent):
-            yield item
+        while not isinstance(item := self._next(), SequenceEndEvent):
+            yield self._checked(item)
 
     def keys(self, known: Collection[str]) -> Iterator[tuple[str, Event]]:
         """Yield each known key of the mapping just entered and what begins its value, then to be read."""
@@ -103,12 +106,14 @@ class Shapes:
                     return texts
                 self._refuse_key(self._checked(key), texts, known)
                 continue
-            value = texts[name] = next_event()
-            if value.__class__ is not ScalarEvent:
-                self.refuse(self._checked(value), name, "text")
-            elif not key.anchor is key.tag is value.anchor is value.tag is None:
+            value = next_event()
+            if not self._bare:
                 self._checked(key)
                 self._checked(value)
+            if value.__class__ is not ScalarEvent:
+                self.refuse(value, name, "text")
+                value = None
+            texts[name] = value
 
     def refuse(self, value: Event, subject: str, expected: str) -> None:
         """Note that ``value`` has the wrong shape, and pass over it. An alias is noted already."""
@@ -121,6 +126,8 @@ class Shapes:
 
     def _checked(self, event: Event) -> Event:
         """Note an alias, an anchor or a tag."""
+        if self._bare:
+            return event
         if isinstance(event, NodeEvent) and event.anchor is not None:
             what = "alias *" if isinstance(event, AliasEvent) else "anchor &"
             self._findings.add(line_of(event), what + event.anchor, "", _WRITTEN_OUT)
@@ -131,8 +138,10 @@ class Shapes:
     def _refuse_key(self, key: Event, stated: Texts, known: Collection[str]) -> None:
         if not isinstance(key, ScalarEvent):
             self.refuse(key, "key", "text")
-        elif first := stated.get(key.value):
-            self._findings.add(line_of(key), key.value, "stated twice", f"once: line {line_of(first)} has it")
+        elif key.value in stated:
+            first = stated[key.value]
+            expected = f"once, line {line_of(first)} has it" if first else "once"
+            self._findings.add(line_of(key), key.value, "stated twice", expected)
         elif self._findings.full:
             self._findings.add(line_of(key), key.value, "", "")
         else:
@@ -146,7 +155,9 @@ class Shapes:
             value = self._value()
             depth += isinstance(value, CollectionStartEvent) - isinstance(value, CollectionEndEvent)
             if depth > _DEEPEST:
-                raise NestedTooDeeplyError(line_of(value))
+                why = f"nested more than {_DEEPEST} levels deep"
+                mark: Any = value.start_mark  # the stubs know only the marks of the slow parser
+                raise yaml.MarkedYAMLError(problem=why, problem_mark=mark)
 
 
 def found(value: Event) -> str:

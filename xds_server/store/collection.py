@@ -1,5 +1,6 @@
 """What every collection offers: rows by key, indexes, and who has read what."""
 
+import logging
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from xds_server.store.graph import Graph
 
 V = TypeVar("V")
+
+log = logging.getLogger(__name__)
 
 
 class Change(NamedTuple, Generic[V]):
@@ -116,7 +119,7 @@ class Index(Readable, Generic[V]):
         self._keys_of = keys_of
         collection.indexes.append(self)
         for key, row in collection.items():
-            for group in keys_of(row):
+            for group in self._groups_of(row):
                 self.groups.add(group, key)
 
     def rows(self, group: str) -> list[V]:
@@ -129,14 +132,24 @@ class Index(Readable, Generic[V]):
         """Regroup the changed rows, then mark whoever read a group that one was or is in."""
         touched: set[str] = set()
         for key, (old, new) in changes.items():
-            left = set(self._keys_of(old)) if old is not None else set()
-            joined = set(self._keys_of(new)) if new is not None else set()
+            left = self._groups_of(old)
+            joined = self._groups_of(new)
             for group in left - joined:
                 self.groups.discard(group, key)
             for group in joined - left:
                 self.groups.add(group, key)
             touched |= left | joined
         self.touch(touched)
+
+    def _groups_of(self, row: V | None) -> set[str]:
+        """A row whose keys cannot be computed, a bug of ours, is in no group: it must not stop the others."""
+        if row is None:
+            return set()
+        try:
+            return set(self._keys_of(row))
+        except Exception:
+            log.exception("%s failed for a row, which is in no group", self.name)
+            return set()
 
 
 AnyCollection = Collection[Any]

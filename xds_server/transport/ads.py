@@ -26,6 +26,7 @@ from xds_server.transport.wire import decode
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _AGE_JITTER = 0.1
+_LARGE_SHARE = 0.5
 _CANCELLED_WITHIN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
@@ -57,10 +58,11 @@ class AggregatedDiscoveryService:
     async def _delta(self, _requests: object, context: Context) -> None:
         session = DeltaSession(self._catalog)
 
-        def receive(data: bytes) -> Verdict:
+        def receive(data: bytes) -> None:
+            self._note_size(client, len(data))
             request = decode(DeltaDiscoveryRequest, data)
-            known = request.type_url in session.subscriptions
-            return self._judge(client, request.type_url, known, session.receive_request(request, time.time()))
+            self._note_type(client, request.type_url)
+            self._note_verdict(client, request.type_url, session.receive_request(request, time.time()))
 
         client = self._clients.connect(session, "delta", context.peer(), time.time())
         await self._serve(client, receive, context)
@@ -68,32 +70,46 @@ class AggregatedDiscoveryService:
     async def _state_of_the_world(self, _requests: object, context: Context) -> None:
         session = StateOfTheWorldSession(self._catalog)
 
-        def receive(data: bytes) -> Verdict:
+        def receive(data: bytes) -> None:
+            self._note_size(client, len(data))
             request = decode(DiscoveryRequest, data)
-            known = request.type_url in session.subscriptions
-            return self._judge(client, request.type_url, known, session.receive_request(request, time.time()))
+            self._note_type(client, request.type_url)
+            self._note_verdict(client, request.type_url, session.receive_request(request, time.time()))
 
         client = self._clients.connect(session, "state-of-the-world", context.peer(), time.time())
         await self._serve(client, receive, context)
 
-    def _judge(self, client: Client, type_url: str, known: bool, verdict: Verdict) -> Verdict:
-        """Count a request, and log a rejection once for each new reason."""
+    def _note_size(self, client: Client, size: int) -> None:
+        """Warn before a growing mesh makes the versions a client returns with too large to be received."""
         totals = self._clients.totals
-        label = type_url if self._catalog.serves(type_url) else "unknown"
-        totals.requests[label] += 1
-        if label == "unknown" and not known:
+        if size > max(totals.largest_request, self._settings.max_receive_bytes * _LARGE_SHARE):
+            limit = self._settings.max_receive_bytes
+            log.warning("client %s sent a request of %d bytes; the limit is %d", client.id, size, limit)
+        totals.largest_request = max(totals.largest_request, size)
+
+    def _note_type(self, client: Client, type_url: str) -> None:
+        totals = self._clients.totals
+        totals.requests[self._label(type_url)] += 1
+        if not self._catalog.serves(type_url) and type_url not in client.session.subscriptions:
             totals.unknown_types += 1
             log.warning("client %s asked for type %.200r, which is not served", client.id, type_url)
-        if verdict is not Verdict.NONE:
-            totals.acknowledgements[label, verdict.value] += 1
-        if verdict is Verdict.REJECTED:
-            state = client.session.subscriptions[type_url].acknowledgements
-            if state.rejected == 1 or state.rejection != client.logged_rejection:
-                client.logged_rejection = state.rejection
-                log.warning("client %s rejected %s: %s", client.id, type_url, state.rejection)
-        return verdict
 
-    async def _serve(self, client: Client, receive: Callable[[bytes], Verdict], context: Context) -> None:
+    def _note_verdict(self, client: Client, type_url: str, verdict: Verdict) -> None:
+        """Count what a client said of a response, and log a rejection once for each new reason."""
+        if verdict is Verdict.NONE:
+            return
+        self._clients.totals.acknowledgements[self._label(type_url), verdict.value] += 1
+        if verdict is Verdict.REJECTED:
+            reason = client.session.subscriptions[type_url].acknowledgements.rejection
+            if reason != client.logged_rejection:
+                client.logged_rejection = reason
+                log.warning("client %s rejected %s: %s", client.id, type_url, reason)
+
+    def _label(self, type_url: str) -> str:
+        """Return what a type is counted under: clients must not be able to invent metrics."""
+        return type_url if self._catalog.serves(type_url) else "unknown"
+
+    async def _serve(self, client: Client, receive: Callable[[bytes], None], context: Context) -> None:
         stream = Stream(client, context, self._settings.write_timeout_seconds)
         why = "cancelled by the client"
         age = asyncio.get_running_loop().call_later(self._age(), stream.end, "old age")
@@ -109,11 +125,11 @@ class AggregatedDiscoveryService:
             self._streams.discard(stream)
             self.publisher.leave(stream)
             self._clients.disconnect(client, why)
-            log.info("client %s left: %s", client.id, why)
+            log.debug("client %s left: %s", client.id, why)
         if end is not None:
             await context.abort(end.code, end.details)
 
-    async def _exchange(self, stream: Stream, receive: Callable[[bytes], Verdict]) -> StreamEndsError | None:
+    async def _exchange(self, stream: Stream, receive: Callable[[bytes], None]) -> StreamEndsError | None:
         """Read and write until either side ends the stream; return how the server does, if it does."""
         if len(self._clients) > self._settings.max_streams:
             return StreamEndsError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams", "refused")
@@ -121,7 +137,7 @@ class AggregatedDiscoveryService:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(stream))
-                await stream.read(receive, self._clients)
+                await stream.read(receive)
         except* grpc.aio.InternalError:
             # A read or write on a connection that is gone. gRPC cancels this handler for it in a
             # moment; to return first would have it send a status, which fails and is printed.

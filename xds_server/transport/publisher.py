@@ -10,6 +10,8 @@ from xds_server.catalog.pacing import Pacing
 class Follower(Protocol):
     """A stream, as the publisher sees it."""
 
+    @property
+    def busy(self) -> bool: ...
     def wake(self) -> None: ...
 
 
@@ -54,9 +56,10 @@ class Publisher:
                 continue
             self._catalog.publish()
             self.pacing.record_published(loop.time())
-            self._writing = set(self._followers)
+            # One that still writes what came before gets all of it when it is done; nobody waits for it.
+            self._writing = {follower for follower in self._followers if not follower.busy}
             self._written.clear()
-            for follower in self._writing:
+            for follower in self._followers:
                 follower.wake()
 
     async def _wait_for_turn(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -48,7 +48,7 @@ class GrpcServer:
         except RuntimeError:
             raise InputError(f"--grpc-address {address}: cannot be bound") from None
         await self._server.start()
-        return f"{host}:{bound}"
+        return f"{host or '0.0.0.0'}:{bound}"
 
     async def set_serving(self, serving: bool) -> None:
         status = (

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from xds_server.sessions.acknowledgement import Verdict
 from xds_server.sessions.clients import Client, Clients
 from xds_server.sessions.session import Response
 from xds_server.transport.admission import Admission
@@ -55,16 +54,18 @@ class Stream:
         self._ending = StreamEndsError(grpc.StatusCode.UNAVAILABLE, CLOSING, why)
         self._wake.set()
 
-    async def read(self, receive: Callable[[bytes], Verdict], clients: Clients) -> None:
+    @property
+    def busy(self) -> bool:
+        return self.client.writing_since is not None
+
+    async def read(self, receive: Callable[[bytes], None]) -> None:
         """Feed requests to the session until the client closes its side."""
-        totals = clients.totals
         while True:
             data: Any = await self._context.read()
             if data is grpc.aio.EOF:
                 self._half_closed = True
                 self._wake.set()
                 return
-            totals.largest_request = max(totals.largest_request, len(data))
             receive(data)
             self._wake.set()
 
