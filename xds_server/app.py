@@ -7,6 +7,8 @@ drained, sources and publisher cancelled, HTTP last.
 """
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import json
 import logging
@@ -99,6 +101,7 @@ class Server:
         except* InputError as failed:
             raise failed.exceptions[0] from None
         finally:
+            await self._grpc.close()
             for server in debug:
                 await server.stop()
 
@@ -129,6 +132,7 @@ class Server:
             tasks.create_task(self._conf.follow())
             tasks.create_task(self._manifests.follow())
             tasks.create_task(self._ads.publisher.run())
+            tasks.create_task(self._ads.watch_writes())
 
     async def _drain(self) -> None:
         log.info("stopping: draining streams for at most %g s", self._settings.streams.drain_seconds)
@@ -164,3 +168,5 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone keeps what a load has freed
+        ctypes.CDLL(None).malloc_trim(0)

@@ -58,7 +58,9 @@ def test_the_floor_is_the_position_of_the_youngest_name_forgotten(
 @given(
     st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True), max_size=8), st.integers(1, 8)
 )
-def test_no_cursor_at_or_above_the_floor_misses_a_change(publications: list[list[str]], capacity: int) -> None:
+def test_no_cursor_at_or_above_the_floor_misses_a_change(
+    publications: list[list[str]], capacity: int
+) -> None:
     log = recorded(*("".join(names) for names in publications), capacity=capacity)
     latest = {name: position for position, names in enumerate(publications, 1) for name in names}
     for cursor in range(log.floor, len(publications) + 1):

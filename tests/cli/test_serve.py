@@ -148,7 +148,7 @@ async def test_a_bad_map_is_told_and_the_last_good_one_stays(mesh: Mesh, tmp_pat
 def test_a_broken_file_is_told_and_what_it_held_stays(mesh: Mesh, tmp_path: Path) -> None:
     with serve(tmp_path, manifests=mesh.folder, cluster_conf=mesh.conf) as offmesh:
         mesh.pod.write_text((POD % "Running")[:40])
-        until(lambda: offmesh.get("/debug/errorsz")["problems"])
+        until(lambda: offmesh.get("/debug/errorsz")["inputs"])
         assert [item["uid"] for item in offmesh.get("/debug/ambientz")["workloads"]] == [UID]
 
 

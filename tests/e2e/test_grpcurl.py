@@ -55,7 +55,7 @@ def test_a_delta_stream_shows_workloads_of_cpu_nodes_on_their_dpu_nodes(offmesh:
     answer = grpcurl("-d", request(type_url=ADDRESS), offmesh.grpc, f"{ADS}/DeltaAggregatedResources")
     (response,) = json_values(answer.stdout)
     placed = {uid: workload.get("node") for uid, workload in workloads(response).items()}
-    pairs = {pair["cpuNode"]: pair["dpuNode"] for pair in offmesh.get("/debug/placementz")["pairs"]}
+    pairs = {pair["cpuNodeName"]: pair["dpuNodeName"] for pair in offmesh.get("/debug/placementz")["pairs"]}
     assert len(pairs) == 2
     assert set(pairs.values()) <= set(placed.values())
     assert not set(pairs) & set(placed.values())
@@ -64,7 +64,7 @@ def test_a_delta_stream_shows_workloads_of_cpu_nodes_on_their_dpu_nodes(offmesh:
 def test_a_delta_stream_takes_several_requests(offmesh: Offmesh) -> None:
     requests = request(type_url=ADDRESS) + request(type_url=AUTHORIZATION)
     answer = grpcurl("-d", "@", offmesh.grpc, f"{ADS}/DeltaAggregatedResources", stdin=requests)
-    types = [response["typeUrl"] for response in json_values(answer.stdout)]
+    types = [response["type_url"] for response in json_values(answer.stdout)]
     assert sorted(types) == sorted([ADDRESS, AUTHORIZATION])
 
 
@@ -81,7 +81,7 @@ def test_an_on_demand_stream_finds_a_service_by_its_vip_with_its_workloads(offme
     (response,) = json_values(answer.stdout)
     names = {resource["name"] for resource in response["resources"]}
     assert {name} < names
-    assert response["removedResources"] == ["/192.0.2.77"]
+    assert response["removed_resources"] == ["/192.0.2.77"]
     assert all(name in item["services"] for item in workloads(response).values() if "reviews" in item["name"])
 
 
@@ -97,7 +97,7 @@ def test_an_unknown_type_is_answered_empty(offmesh: Offmesh) -> None:
     answer = grpcurl("-d", request(type_url=unknown), offmesh.grpc, f"{ADS}/DeltaAggregatedResources")
     (response,) = json_values(answer.stdout)
     assert "resources" not in response
-    assert response["typeUrl"] == unknown
+    assert response["type_url"] == unknown
 
 
 def test_a_bad_request_is_refused_with_its_reason(offmesh: Offmesh) -> None:
@@ -115,7 +115,7 @@ def test_an_unknown_method_is_unimplemented(offmesh: Offmesh) -> None:
 
 def test_the_example_has_nothing_to_complain_about(offmesh: Offmesh) -> None:
     assert offmesh.get("/debug/placementz")["conflicts"] == []
-    assert offmesh.get("/debug/errorsz")["problems"] == []
+    assert offmesh.get("/debug/errorsz")["counts"] == {"derived": 0, "inputs": 0, "reported": 0}
 
 
 def test_the_log_is_one_line_an_event(offmesh: Offmesh, tmp_path_factory: pytest.TempPathFactory) -> None:

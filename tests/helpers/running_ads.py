@@ -61,12 +61,16 @@ async def running_ads(*names: str, ready: bool = True, **settings: Any) -> Async
         under_test.ads.ready.set()
         await under_test.server.set_serving(True)
     async with asyncio.TaskGroup() as tasks:
-        publishing = tasks.create_task(under_test.ads.publisher.run())
+        running = [
+            tasks.create_task(under_test.ads.publisher.run()),
+            tasks.create_task(under_test.ads.watch_writes()),
+        ]
         try:
             yield under_test
         finally:
             await under_test.server.stop()
-            publishing.cancel()
+            for task in running:
+                task.cancel()
 
 
 class DeltaClient:

@@ -185,7 +185,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
             await asyncio.sleep(0.01)
         # Whether gRPC tells of the closed side or of the cancellation first is chance.
         assert server.clients.totals.ended.total() == 5
-        assert [task for task in asyncio.all_tasks() if "_write" in str(task.get_coro())] == []
+        assert [task for task in asyncio.all_tasks() if "._write " in str(task.get_coro())] == []
 
 
 SETTINGS, SETTINGS_ACK = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)), bytes((0, 0, 0, 4, 1, 0, 0, 0, 0))

@@ -27,11 +27,9 @@ class Catalog:
 
     def stage_addresses(self, changes: Mapping[str, Change[Address]]) -> None:
         """Take changes of one collection of addresses for the next position."""
-        for old, new in changes.values():
-            if old is not None and (new is None or new.name != old.name):
-                self._staged[old.name] = None
-            if new is not None:
-                self._staged[new.name] = new
+        # Removals first: a name that one row gives up may be another's in the same transaction.
+        self._staged.update((old.name, None) for old, _ in changes.values() if old is not None)
+        self._staged.update((new.name, new) for _, new in changes.values() if new is not None)
 
     @property
     def has_staged(self) -> bool:
@@ -72,9 +70,8 @@ def _bodies(addresses: Mapping[str, Address | None]) -> dict[str, bytes | None]:
 
 def _workload_bodies(addresses: Mapping[str, Address | None]) -> dict[str, bytes | None]:
     return {
-        name: _workload_body(address.body) if address else None
+        name: _workload_body(address.body) if address and not is_service(address) else None
         for name, address in addresses.items()
-        if address is None or not is_service(address)
     }
 
 

@@ -17,10 +17,10 @@ def split_address(address: str, flag: str) -> tuple[str, int]:
         InputError: it is neither, naming the flag.
 
     """
-    host, _, port = address.rpartition(":")
+    host, colon, port = address.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    is_number = port.isascii() and port.isdigit() and len(port) <= 5
-    if not is_number or int(port) > 65_535 or (bare == host and ":" in host):
+    is_port = bool(colon) and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65_535
+    if not is_port or (bare == host and ":" in host):
         expected = "expected HOST:PORT, such as 127.0.0.1:15014 or [::1]:15014"
         raise InputError(f"{flag} {address}: {expected}")
     return bare, int(port)

@@ -9,7 +9,7 @@ from xds_server.debug.times import epoch_text
 from xds_server.objects.cluster_conf import Pair, Single
 
 STYLE = """\
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2127; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; color: #1c2127 }
 h1 { font-size: 1.4rem }
 table { border-collapse: collapse; margin: 1rem 0 }
 th, td { text-align: left; padding: .2rem 1.5rem .2rem 0; vertical-align: top; font-weight: normal }

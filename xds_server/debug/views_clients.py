@@ -33,7 +33,12 @@ def syncz(served: Served, question: Question) -> Json:
         }
         for client in picked_clients(served, question)
     )
-    return {"version": __version__, "position": catalog.position, "clients": clients}
+    return {
+        "version": __version__,
+        "time": epoch_text(question.now),
+        "position": catalog.position,
+        "clients": clients,
+    }
 
 
 def adsz(served: Served, question: Question) -> Json:

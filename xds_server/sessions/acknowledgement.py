@@ -69,7 +69,7 @@ class Acknowledgements:
             pass
         if rejection is not None:
             self.rejected += 1
-            self.rejection, self.rejected_at = rejection[:_REASON_LENGTH], now
+            self.rejection, self.rejected_at = rejection[:_REASON_LENGTH] or "no reason given", now
             return Verdict.REJECTED
         self.acknowledged += 1
         self.acknowledged_nonce, self.acknowledged_at = nonce, now
@@ -80,7 +80,7 @@ class Acknowledgements:
     def state(self) -> SyncState:
         if not self.sent:
             return SyncState.NOT_SENT
-        if self.rejection or self.rejected_at > self.acknowledged_at:
+        if self.rejection:
             return SyncState.REJECTED
         return SyncState.SENT if self._open else SyncState.SYNCED
 

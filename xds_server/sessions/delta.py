@@ -62,6 +62,9 @@ class DeltaSession(Session):
         served = self.catalog.of(subscription.type_url)
         if not subscription.owes_answer and subscription.cursor >= served.position:
             return None
+        if not subscription.acknowledgements.sent:
+            # The first answer is made from what the client holds; it needs no log.
+            subscription.cursor = served.position
         self.check_can_follow(served, subscription)
         encoded = self._wildcard(served, subscription) if subscription.wildcard else None
         if encoded is None:
@@ -87,16 +90,19 @@ class DeltaSession(Session):
         nonce = subscription.next_nonce(self.catalog.position)
         if subscription.wildcard:
             return served.some(changed, removed, nonce)
-        subscription.names |= changed
-        entries = [self._entry(served, name) for name in changed]
+        for name in removed:
+            subscription.given.pop(name, None)
+        entries = [self._give(served, subscription, name) for name in changed]
         return served.encode(entries, sorted(removed), nonce)
 
-    def _entry(self, served: ServedType, name: str) -> bytes:
+    def _give(self, served: ServedType, subscription: Subscription, name: str) -> bytes:
         """An on-demand client must learn by which of its names it was given a resource."""
         resource = served.resources[name]
+        subscription.names.add(name)
         if served.url not in _RESOLVED:
             return resource.entry
-        return resource.entry_with_aliases(self.catalog.lookup.addresses[name].aliases)
+        aliases = subscription.given[name] = self.catalog.lookup.addresses[name].aliases
+        return resource.entry_with_aliases(aliases)
 
     def _difference(self, served: ServedType, subscription: Subscription) -> tuple[set[str], set[str]]:
         """What to send and what to remove, by resource name (an unknown name is removed as asked)."""
@@ -130,23 +136,24 @@ class DeltaSession(Session):
     def _followed_difference(
         self, served: ServedType, subscription: Subscription
     ) -> tuple[set[str], set[str]]:
-        """What changed of the names followed, and what this client's node newly serves."""
-        names = served.changed_since(subscription.cursor)
-        followed = {name for name in names if self._is_followed(served, subscription, name)}
-        changed, removed = _split(served, followed)
-        if served.url in _RESOLVED:
-            own = set(self.catalog.lookup.served_by(self.node_name))
-            changed |= own - subscription.names
-            for name in followed & changed:
-                changed |= set(self.catalog.lookup.members(name)) - subscription.names
-        return changed, removed
-
-    def _is_followed(self, served: ServedType, subscription: Subscription, name: str) -> bool:
-        if name in subscription.names:
-            return True
-        if served.url not in _RESOLVED or name not in served.resources:
-            return False
-        return not subscription.names.isdisjoint(self.catalog.lookup.addresses[name].aliases)
+        """What changed of the names followed, what they newly stand for, what this node newly serves."""
+        names, lookup = subscription.names, self.catalog.lookup
+        touched = served.changed_since(subscription.cursor)
+        changed, removed = _split(served, names.intersection(touched))
+        if served.url not in _RESOLVED:
+            return changed, removed
+        aliases: set[str] = set()
+        for name in touched:
+            # An alias it had may have fallen to an address that did not change itself.
+            aliases.update(subscription.given.get(name, ()))
+            address = lookup.addresses.get(name)
+            if address is not None:
+                aliases.update(address.aliases)
+                if not names.isdisjoint(address.services):
+                    changed.add(name)
+        new = self._resolve(served, aliases & names)[0].union(lookup.served_by(self.node_name))
+        new.update(*(lookup.members(name) for name in changed))
+        return changed | (new - names), removed
 
     def _resolve(self, served: ServedType, asked: Iterable[str]) -> tuple[set[str], set[str]]:
         """Split names asked for into the resources they stand for and those that stand for nothing."""

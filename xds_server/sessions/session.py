@@ -14,6 +14,7 @@ from xds_server.sessions.acknowledgement import Verdict
 from xds_server.sessions.subscription import Subscription
 
 _NODE_TEXT_LENGTH = 1_024
+_TYPE_URL_LENGTH = 1_024
 MAX_UNKNOWN_TYPES = 64
 
 
@@ -86,6 +87,8 @@ class Session(ABC):
             PeerError: the client plays with type URLs.
 
         """
+        if len(type_url) > _TYPE_URL_LENGTH:
+            raise PeerError(f"a type URL of {len(type_url)} characters: expected at most {_TYPE_URL_LENGTH}")
         if not self.catalog.serves(type_url):
             self.unknown_types += 1
             if self.unknown_types > MAX_UNKNOWN_TYPES:

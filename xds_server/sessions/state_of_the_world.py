@@ -28,6 +28,8 @@ class StateOfTheWorldSession(Session):
         super().__init__(catalog)
         self._given: dict[str, set[str]] = {}
         """By type, the resources of the last response to a client that follows names."""
+        self._named: set[str] = set()
+        """Types of which the client has ever given a name, the wildcard too."""
 
     def receive_request(self, request: DiscoveryRequest, now: float) -> Verdict:
         """Take one request; then ask :meth:`next_response` until it has none."""
@@ -36,8 +38,7 @@ class StateOfTheWorldSession(Session):
         subscription = self.subscriptions.get(request.type_url)
         if subscription is None:
             subscription = self.open_subscription(request.type_url)
-            subscription.wildcard = not names or WILDCARD in names
-            subscription.names = names - {WILDCARD}
+            self._receive_names(subscription, names)
             subscription.owes_answer = True
             return Verdict.NONE
         verdict = self.receive_acknowledgement(subscription, request, now)
@@ -45,11 +46,11 @@ class StateOfTheWorldSession(Session):
         return verdict
 
     def _receive_names(self, subscription: Subscription, names: set[str]) -> None:
-        if not names and subscription.wildcard and not subscription.names:
-            return
-        wildcard = WILDCARD in names
+        if names:
+            self._named.add(subscription.type_url)
+        wildcard = WILDCARD in names or subscription.type_url not in self._named
         names -= {WILDCARD}
-        if names - subscription.names or wildcard > subscription.wildcard:
+        if names - subscription.names or wildcard != subscription.wildcard:
             subscription.owes_answer = True
         subscription.wildcard, subscription.names = wildcard, names
 
@@ -64,7 +65,6 @@ class StateOfTheWorldSession(Session):
         served = self.catalog.of(subscription.type_url)
         if not subscription.owes_answer and subscription.cursor >= served.position:
             return None
-        self.check_can_follow(served, subscription)
         encoded = self._state(served, subscription)
         subscription.cursor = served.position
         subscription.owes_answer = False
@@ -72,15 +72,16 @@ class StateOfTheWorldSession(Session):
 
     def _state(self, served: ServedType, subscription: Subscription) -> Encoded | None:
         if subscription.wildcard:
-            shared = served.state()
-            if subscription.acknowledgements.sent_nonce != shared.nonce:
-                return shared
+            if subscription.cursor < served.position or not subscription.acknowledgements.sent:
+                return served.state()
+            # Answered at this position already: the shared nonce would come a second time.
             return served.some_of_state(served.resources, subscription.next_nonce(served.position))
         given = self._given.get(served.url, set())
         wanted = self._resolve(served, subscription.names)
-        touched = given.union(wanted).intersection(served.changed_since(subscription.cursor))
-        if not touched and not subscription.owes_answer:
-            return None
+        if not subscription.owes_answer:
+            self.check_can_follow(served, subscription)
+            if given.union(wanted).isdisjoint(served.changed_since(subscription.cursor)):
+                return None
         self._given[served.url] = wanted
         return served.some_of_state(sorted(wanted), subscription.next_nonce(served.position))
 

@@ -15,7 +15,8 @@ class Subscription:
 
     ``names`` holds what was asked for, aliases too, and on an on-demand stream what it was given.
     ``asked`` are names that get an answer in the next response whatever the client holds;
-    ``held`` are the versions a returning client has, until the first response has used them.
+    ``held`` are the versions a returning client has, until the first response has used them;
+    ``given`` are the aliases with which an on-demand stream was sent each resource.
     """
 
     type_url: str
@@ -24,6 +25,7 @@ class Subscription:
     names: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
+    given: dict[str, tuple[str, ...]] = field(default_factory=dict)
     owes_everything: bool = False
     owes_answer: bool = False
     individual: int = 0
@@ -42,7 +44,7 @@ class Subscription:
         left = set(unsubscribe)
         self.wildcard = not asked or WILDCARD in (asked | held.keys()) - left
         self.asked = asked - left - {WILDCARD}
-        self.held = held
+        self.held = {name: version for name, version in held.items() if name != WILDCARD}
         self.names = set(self.asked)
         if not self.wildcard:
             followed = held.keys() - left - {WILDCARD}
@@ -57,7 +59,8 @@ class Subscription:
         asked, left = set(subscribe), set(unsubscribe)
         if WILDCARD in asked and WILDCARD not in left and not self.wildcard:
             self.wildcard = self.owes_everything = True
-        elif WILDCARD in left - asked:
+        leaves = self.wildcard and WILDCARD in left - asked
+        if leaves:
             self.wildcard = False
         asked -= left | {WILDCARD}
         left -= {WILDCARD}
@@ -66,4 +69,7 @@ class Subscription:
         self.asked -= left
         # Under a wildcard a name that is left is still followed: the client is told what it is now.
         self.asked |= asked | left if self.wildcard else asked
+        if leaves:
+            # What came as a part of everything did not come for a name.
+            self.asked |= self.names
         self.owes_answer |= bool(self.asked) or self.owes_everything

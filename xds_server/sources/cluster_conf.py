@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xds_server.exceptions import LocalError, Problem
-from xds_server.objects.cluster_conf import Pair, Single
+from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
 from xds_server.sources.files import FileWatch
 from xds_server.sources.placement_map import PlacementError, parse_placement_map
 from xds_server.sources.problems import Problems
@@ -158,22 +158,26 @@ class ClusterConfSource:
             log.info("placement map %s says again what is in force", self._path)
 
     def _fail(self, held: Loaded, error: PlacementError) -> None:
+        self._problems.replace(str(self._path), error.problems)
         if error.problems == held.failure:
             return
-        self._problems.replace(str(self._path), error.problems)
         self.state = replace(held, failed_reloads=held.failed_reloads + 1, failure=error.problems)
         why = "; ".join(map(str, error.problems))
         log.error("placement map %s not reloaded, that of %s stays: %s", self._path, held.loaded_at, why)
 
     async def _use(self, text: bytes) -> int:
-        """Put a map in force in one transaction; return how many rows that changed."""
         placement = await asyncio.to_thread(parse_placement_map, text, str(self._path))
-        pairs, singles = self._registry.of(Pair), self._registry.of(Single)
-        with self._registry.graph.transaction():
-            changed = _replace_rows(pairs, {pair.cpu_node_ip: pair for pair in placement.pairs})
-            changed += _replace_rows(singles, {single.node_ip: single for single in placement.singles})
-            pairs.synced = singles.synced = True
-        return changed
+        return put_in_force(placement, self._registry)
+
+
+def put_in_force(placement: PlacementMap, registry: Registry) -> int:
+    """Make the pairs and singles of a registry those of a map; return how many rows that changed."""
+    pairs, singles = registry.of(Pair), registry.of(Single)
+    with registry.graph.transaction():
+        changed = _replace_rows(pairs, {pair.cpu_node_ip: pair for pair in placement.pairs})
+        changed += _replace_rows(singles, {single.node_ip: single for single in placement.singles})
+        pairs.synced = singles.synced = True
+    return changed
 
 
 def _digest(text: bytes) -> str:

@@ -11,7 +11,7 @@ Theory
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +28,8 @@ ObjectId = tuple[type[KubernetesObject], str]
 """Kind and key: what an object is known by."""
 
 _begins_as_json = re.compile(rb"\s*[\[{]").match
-_begins_as_array = re.compile(rb"\s*\[").match
 _blank = re.compile(r"\s*").match
+_NO_HEAD = Head()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -61,11 +61,7 @@ def decode(where: str, text: bytes) -> Contents | Problem:
 def _decode_json(where: str, text: bytes) -> Contents | Problem:
     reader = _Reader(where, Json())
     try:
-        if _begins_as_array(text):
-            for number, item in enumerate(msgspec.json.decode(text, type=list[msgspec.Raw])):
-                reader.take(item, f"[{number}]")
-        else:
-            reader.take(text, "the file")
+        reader.take_document(text, "the file")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if "trailing characters" in str(error):
             return _decode_json_values(where, text)
@@ -78,7 +74,7 @@ def _decode_json_values(where: str, text: bytes) -> Contents | Problem:
     reader = _Reader(where, Plain())
     try:
         for number, value in enumerate(_json_values(text.decode()), 1):
-            reader.take(value, f"document {number}")
+            reader.take_document(value, f"document {number}")
     except (ValueError, RecursionError) as error:
         return explain_json(where, text, error)
     return reader.contents
@@ -97,7 +93,7 @@ def _decode_yaml(where: str, text: bytes) -> Contents | Problem:
     try:
         for number, value in enumerate(documents(text), 1):
             if value is not None:
-                reader.take(value, f"document {number}")
+                reader.take_document(value, f"document {number}")
     except yaml.YAMLError as error:
         return explain_yaml(where, text, error)
     return reader.contents
@@ -111,7 +107,15 @@ class _Reader:
         self._where = where
         self._form = form
 
-    def take(self, value: Any, name: str, typical: Head | None = None) -> None:
+    def take_document(self, value: Any, name: str) -> None:
+        """Take an object, a list or an array of them."""
+        elements = self._form.elements(value)
+        if elements is None:
+            self.take(value, name)
+        else:
+            self._take_all(elements, f"{name} ", _NO_HEAD)
+
+    def take(self, value: Any, name: str, typical: Head = _NO_HEAD) -> None:
         """Take an object or a list; ``typical`` is what an item that does not say is taken for."""
         head = self._form.head(value)
         if head is None:
@@ -119,7 +123,7 @@ class _Reader:
         elif head.items is not msgspec.UNSET and str(head.kind).endswith("List"):
             self._take_items(head, value, name)
         else:
-            self._take_object(head, typical or Head(), value, name)
+            self._take_object(head, typical, value, name)
 
     def _take_items(self, head: Head, value: Any, name: str) -> None:
         items = self._form.items(head)
@@ -127,12 +131,15 @@ class _Reader:
             found = describe(self._form.plain(value)["items"])
             self._refuse(value, name, Refusal("items", found, "an array", 0))
             return
-        typical = Head() if head.kind == "List" else Head(head.api_version, head.kind.removesuffix("List"))
-        for number, item in enumerate(items):
+        typical = _NO_HEAD if head.kind == "List" else Head(head.api_version, head.kind.removesuffix("List"))
+        self._take_all(items, "items", typical)
+
+    def _take_all(self, values: Sequence[Any], name: str, typical: Head) -> None:
+        for number, value in enumerate(values):
             try:
-                self.take(item, f"items[{number}]", typical)
+                self.take(value, f"{name}[{number}]", typical)
             except UnicodeDecodeError as error:
-                self._refuse(item, f"items[{number}]", explain(error, None))
+                self._refuse(value, f"{name}[{number}]", explain(error, None))
 
     def _take_object(self, head: Head, typical: Head, value: Any, name: str) -> None:
         api_version, kind = head.api_version or typical.api_version, head.kind or typical.kind

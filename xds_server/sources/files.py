@@ -12,10 +12,10 @@ Theory
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
-from xds_server.sources.folder_events import Event, open_folder_events
+from xds_server.sources.folder_events import Event, FolderEvents, open_folder_events
 from xds_server.sources.survey import (
     Stamp,
     Survey,
@@ -34,6 +34,10 @@ _SCAN_SECONDS_WITHOUT_EVENTS = 1.0
 _MOST_LOOKS = 5
 
 
+Belief = Callable[[str, Stamp], bool]
+"""Whether a file with this new stamp is whole, though the kernel did not tell that it was closed."""
+
+
 def any_name(_name: str) -> bool:
     return True
 
@@ -47,12 +51,16 @@ class FileWatch:
     """
 
     def __init__(
-        self, paths: Iterable[Path], wanted: Wanted = any_name, scan_seconds: float | None = None
+        self,
+        paths: Iterable[Path],
+        wanted: Wanted = any_name,
+        scan_seconds: float | None = None,
+        listen: Callable[[], FolderEvents | None] = open_folder_events,
     ) -> None:
         self._paths = tuple(dict.fromkeys(map(str, paths)))
         self._wanted = wanted
         self._scan_seconds_given = scan_seconds
-        self._events = open_folder_events()
+        self._events = listen()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._touched: set[str] = set()
@@ -60,7 +68,7 @@ class FileWatch:
         """Stamps that the last scan found written in place, with no word of it from the kernel."""
         self._looks = 0
         self._seen = Survey()
-        self._look()
+        self._look(_at_once)
         self._touched.clear()
 
     @property
@@ -127,16 +135,18 @@ class FileWatch:
         found = await asyncio.to_thread(survey, self._paths, self._wanted)
         if looks != self._looks:
             return  # a look since then knows better
-        self._compare(found, scanned=True)
+        before = self._unsettled
+        self._unsettled = self._compare(found, lambda file, stamp: before.get(file) == stamp)
         if self._events and self._events.watch(found.watched):
-            self._look()
+            self._look(_not_yet)
 
     def _receive_events(self) -> None:
         """Take what the kernel has to tell; called when it has something."""
-        if self._events:
-            moved = [self._note(event) for event in self._events.take()]
-            if any(moved):
-                self._look()
+        events = self._events.take() if self._events else []
+        moved = [self._note(event) for event in events]
+        if any(moved):
+            lost = any(event.lost for event in events)
+            self._look(_at_once if lost else _not_yet)
         if self._touched:
             self._woken.set()
 
@@ -156,30 +166,32 @@ class FileWatch:
                 self._touch(file, stamp_of(file))
         return False
 
-    def _look(self) -> None:
+    def _look(self, believe: Belief) -> None:
         """Survey until every folder was under watch before it was listed."""
         self._looks += 1
         for _ in range(_MOST_LOOKS):
             found = survey(self._paths, self._wanted)
-            self._compare(found)
+            self._compare(found, believe)
             if not self._events or not self._events.watch(found.watched):
                 break
 
-    def _compare(self, found: Survey, scanned: bool = False) -> None:
-        """Make ``found`` what was seen last, and name every file in which it differs."""
+    def _compare(self, found: Survey, believe: Belief) -> dict[str, Stamp]:
+        """
+        Make ``found`` what was seen last, and name every file in which it differs.
+
+        A file that was written in place is named if ``believe`` says so; return the others of these.
+        """
         before, self._seen = self._seen, found
         written: dict[str, Stamp] = {}
         for file in before.stamps.keys() | found.stamps.keys():
             old, new = before.stamps.get(file), found.stamps.get(file)
             if old == new:
                 continue
-            agreed = scanned and self._unsettled.get(file) == new
-            if old and new and old.inode == new.inode and not agreed:
+            if old and new and old.inode == new.inode and not believe(file, new):
                 found.stamps[file], written[file] = old, new
             else:
                 self._touch(file, new)
-        if scanned:
-            self._unsettled = written
+        return written
 
     def _touch(self, file: str, stamp: Stamp | None) -> None:
         self._touched.add(file)
@@ -187,3 +199,11 @@ class FileWatch:
             self._seen.stamps.pop(file, None)
         else:
             self._seen.stamps[file] = stamp
+
+
+def _at_once(_file: str, _stamp: Stamp) -> bool:
+    return True
+
+
+def _not_yet(_file: str, _stamp: Stamp) -> bool:
+    return False

@@ -1,5 +1,6 @@
 """The two forms in which an object comes: bytes of JSON, or values built from YAML."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
@@ -7,6 +8,8 @@ from typing import Any, Protocol
 import msgspec
 
 from xds_server.objects.kubernetes import KubernetesObject
+
+_begins_as_array = re.compile(rb"\s*\[").match
 
 
 class Head(msgspec.Struct, frozen=True, rename="camel"):
@@ -23,8 +26,11 @@ class Form(Protocol):
     def head(self, value: Any) -> Head | None:
         """Tell what the value is; None when it is no object."""
 
+    def elements(self, value: Any) -> Sequence[Any] | None:
+        """Return the elements of an array; None when the value is no array."""
+
     def items(self, head: Head) -> Sequence[Any] | None:
-        """Return the items of a list; None when they are none."""
+        """Return the items of a list; None when they are no array."""
 
     def build(self, kind: type[KubernetesObject], value: Any) -> KubernetesObject:
         """
@@ -49,6 +55,12 @@ class Json:
             return None
         return head
 
+    def elements(self, value: Any) -> Sequence[Any] | None:
+        if not _begins_as_array(value):
+            return None
+        elements: list[msgspec.Raw] = _decoder(list[msgspec.Raw]).decode(value)
+        return elements
+
     def items(self, head: Head) -> Sequence[Any] | None:
         try:
             return _decoder(list[msgspec.Raw] | None).decode(head.items) or ()
@@ -70,6 +82,9 @@ class Plain:
         if not isinstance(value, dict):
             return None
         return Head(value.get("apiVersion"), value.get("kind"), value.get("items", msgspec.UNSET))
+
+    def elements(self, value: Any) -> Sequence[Any] | None:
+        return value if isinstance(value, list) else None
 
     def items(self, head: Head) -> Sequence[Any] | None:
         items = head.items or ()

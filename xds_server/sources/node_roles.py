@@ -107,6 +107,8 @@ def _once(first: Row, row: Row) -> str:
     """Say why a CPU node or a single node is not told of again."""
     if isinstance(first, Single) or isinstance(row, Single):
         return f"each node once, line {first.line} has it"
+    if not first.dpu_node_ip or not row.dpu_node_ip:
+        return f"each CPU node once, line {first.line} has it"
     if first.dpu_node_ip == row.dpu_node_ip:
         return f"each pair once, line {first.line} has it"
     return f"one DPU for each CPU node, line {first.line} has {first.dpu_node_ip}"

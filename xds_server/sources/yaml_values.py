@@ -43,7 +43,7 @@ _WORDS = {
 _number = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?([eE][-+]?[0-9]{1,9})?").fullmatch
 
 _PREFIX = "tag:yaml.org,2002:"
-_TEXT_TAGS = frozenset({None, "!", f"{_PREFIX}str"})
+_TEXT_TAGS = frozenset({None, f"{_PREFIX}str"})
 _PLAIN_TAGS = frozenset(_PREFIX + name for name in ("null", "bool", "int", "float"))
 _COLLECTION_TAGS = frozenset({None, "!", f"{_PREFIX}map", f"{_PREFIX}seq"})
 

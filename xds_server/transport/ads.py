@@ -110,7 +110,7 @@ class AggregatedDiscoveryService:
         return type_url if self._catalog.serves(type_url) else "unknown"
 
     async def _serve(self, client: Client, receive: Callable[[bytes], None], context: Context) -> None:
-        stream = Stream(client, context, self._settings.write_timeout_seconds)
+        stream = Stream(client, context)
         why = "cancelled by the client"
         age = asyncio.get_running_loop().call_later(self._age(), stream.end, "old age")
         self._streams.add(stream)
@@ -158,6 +158,17 @@ class AggregatedDiscoveryService:
         """Spread the ages, so that clients that came together do not return together."""
         jitter = self._random.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
         return self._settings.max_connection_age_seconds * jitter
+
+    async def watch_writes(self) -> None:
+        """Drop streams whose client takes nothing, for ever: cheaper than a timer for each write."""
+        limit = self._settings.write_timeout_seconds
+        while True:
+            await asyncio.sleep(limit / 10)
+            now = time.time()
+            for stream in self._streams:
+                since = stream.client.writing_since
+                if since is not None and now - since > limit:
+                    stream.drop(f"a response was not taken for {limit:g} s")
 
     async def drain(self, seconds: float) -> None:
         """End all streams, spread over ``seconds``."""

@@ -48,7 +48,7 @@ class GrpcServer:
         except RuntimeError:
             raise InputError(f"--grpc-address {address}: cannot be bound") from None
         await self._server.start()
-        return f"{host or '0.0.0.0'}:{bound}"
+        return f"{host or '0.0.0.0'}:{bound}"  # noqa: S104 - tells what the user asked for
 
     async def set_serving(self, serving: bool) -> None:
         status = (
@@ -56,6 +56,10 @@ class GrpcServer:
         )
         for service in ("", SERVICE):
             await self._health.set(service, status)
+
+    async def close(self) -> None:
+        """End everything at once; after :meth:`stop` there is nothing left to end."""
+        await self._server.stop(None)
 
     async def stop(self) -> None:
         """End all streams within the drain window, in the way that makes clients return at once elsewhere."""

@@ -15,7 +15,7 @@ import grpc
 
 from xds_server.sessions.clients import Client, Clients
 from xds_server.sessions.session import Response
-from xds_server.transport.admission import Admission
+from xds_server.transport.admission import SMALL, Admission
 from xds_server.transport.publisher import Publisher
 
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
@@ -35,24 +35,52 @@ class StreamEndsError(Exception):
         self.why = why
 
 
+class Wakeup:
+    """An event for one waiter: asyncio's own costs a twentieth of a push to many streams."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._set = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        self._set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until set, and clear it."""
+        if not self._set:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+            self._waiter = None
+        self._set = False
+
+
 class Stream:
     """Reads and writes one stream until either side ends it."""
 
-    def __init__(self, client: Client, context: Context, write_timeout: float) -> None:
+    def __init__(self, client: Client, context: Context) -> None:
         self.client = client
         self._context = context
-        self._write_timeout = write_timeout
-        self._wake = asyncio.Event()
+        self._wakeup = Wakeup()
         self._ending: StreamEndsError | None = None
         self._half_closed = False
+        self._writer: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
-        self._wake.set()
+        self._wakeup.set()
 
     def end(self, why: str) -> None:
         """End the stream as soon as its present response is written, so that its client returns at once."""
         self._ending = StreamEndsError(grpc.StatusCode.UNAVAILABLE, CLOSING, why)
-        self._wake.set()
+        self._wakeup.set()
+
+    def drop(self, details: str) -> None:
+        """End the stream in the middle of a response that its client does not take."""
+        self._ending = StreamEndsError(grpc.StatusCode.RESOURCE_EXHAUSTED, details, "too slow")
+        if self._writer is not None:
+            self._writer.cancel()
 
     @property
     def busy(self) -> bool:
@@ -64,10 +92,10 @@ class Stream:
             data: Any = await self._context.read()
             if data is grpc.aio.EOF:
                 self._half_closed = True
-                self._wake.set()
+                self._wakeup.set()
                 return
             receive(data)
-            self._wake.set()
+            self._wakeup.set()
 
     async def write(self, publisher: Publisher, admission: Admission, clients: Clients) -> None:
         """
@@ -77,10 +105,18 @@ class Stream:
             StreamEndsError: the server ends the stream.
 
         """
+        self._writer = asyncio.current_task()
+        try:
+            await self._write(publisher, admission, clients)
+        except asyncio.CancelledError:
+            if self._ending is None:
+                raise
+            raise self._ending from None
+
+    async def _write(self, publisher: Publisher, admission: Admission, clients: Clients) -> None:
         session = self.client.session
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
+        while not self._half_closed:
+            await self._wakeup.wait()
             while self._ending is None and (response := session.next_response(time.time())) is not None:
                 await self._write_one(response, admission)
                 clients.totals.responses[response.type_url] += 1
@@ -88,22 +124,16 @@ class Stream:
             publisher.record_written(self)
             if self._ending is not None:
                 raise self._ending
-            if self._half_closed:
-                return
 
     async def _write_one(self, response: Response, admission: Admission) -> None:
         payload = response.encoded.payload
-        share = await admission.acquire(len(payload))
+        share = await admission.acquire(len(payload)) if len(payload) >= SMALL else 0
         self.client.writing_since = time.time()
         try:
-            if not share:
-                async with asyncio.timeout(self._write_timeout):
-                    await self._context.write(payload)
-            else:
+            if share:
                 share = await self._write_large(payload, share, admission)
-        except TimeoutError:
-            details = f"a response was not taken for {self._write_timeout:g} s"
-            raise StreamEndsError(grpc.StatusCode.RESOURCE_EXHAUSTED, details, "too slow") from None
+            else:
+                await self._context.write(payload)
         finally:
             self.client.writing_since = None
             admission.release(share)
@@ -113,12 +143,11 @@ class Stream:
         """Write, giving the share back early when the client does not read; return what is left of it."""
         writing = asyncio.ensure_future(self._context.write(payload))
         try:
-            async with asyncio.timeout(self._write_timeout):
-                done, _ = await asyncio.wait({writing}, timeout=_STALLED_SECONDS)
-                if not done:
-                    admission.release(share)
-                    share = 0
-                await writing
+            done, _ = await asyncio.wait({writing}, timeout=_STALLED_SECONDS)
+            if not done:
+                admission.release(share)
+                share = 0
+            await writing
         finally:
             writing.cancel()
         return share

@@ -1,0 +1,135 @@
+"""Large answers: whole, of one moment, and never in the way of a push."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helpers.running_ads import DeltaClient, running_ads, workload
+from tests.helpers.running_debug import RunningDebug, running_debug
+from tests.helpers.served_mesh import ServedMesh, pod
+from xds_server.debug.question import Question
+from xds_server.debug.views_addresses import ambientz
+from xds_server.store.collection import Change
+
+PODS = 1_000
+
+
+async def test_a_large_dump_is_whole_and_in_order() -> None:
+    mesh = ServedMesh()
+    mesh.put_pods(PODS)
+    async with running_debug(mesh.served) as http:
+        response = await http.get("/debug/ambientz")
+        assert response.headers["Transfer-Encoding"] == "chunked"
+        names = [workload["name"] for workload in (await response.json())["workloads"]]
+        assert names == [f"pod-{number:05}" for number in range(PODS)]
+
+
+async def test_a_dump_is_of_one_moment_whatever_changes_meanwhile() -> None:
+    mesh = ServedMesh()
+    mesh.put_pods(3)
+    told = ambientz(mesh.served, Question())
+    mesh.put(pod("pod-00001", "10.0.0.1", app="other"), pod("pod-00009", "10.0.0.9"))
+    workloads = told["workloads"]
+    assert isinstance(workloads, Iterator)
+    named = [(workload["name"], workload["canonicalName"]) for workload in workloads]
+    assert named == [("pod-00000", "web"), ("pod-00001", "web"), ("pod-00002", "web")]
+
+
+async def test_pushes_do_not_wait_for_a_hundred_dumps() -> None:
+    async with running_ads("pushed") as ads, DeltaClient(ads.address) as client:
+        mesh = ServedMesh(ads.catalog, ads.clients)
+        mesh.put_pods(PODS)
+        await client.subscribe()
+        await client.receive()
+        async with running_debug(mesh.served) as http, asyncio.TaskGroup() as tasks:
+            dumps = [tasks.create_task(http.get("/debug/ambientz")) for _ in range(100)]
+            await asyncio.wait(dumps, return_when=asyncio.FIRST_COMPLETED)
+            for version in range(20):
+                ads.put("pushed", version=str(version))
+                (resource,) = (await client.receive()).resources
+                assert resource.name == "pushed"
+            still_waiting = [dump for dump in dumps if not dump.done()]
+            assert len(still_waiting) > 50
+        assert {len((await dump.result().json())["workloads"]) for dump in dumps} == {PODS + 1}
+
+
+async def test_a_question_about_clients_does_not_wait_for_dumps_of_the_mesh() -> None:
+    mesh = ServedMesh()
+    mesh.put_pods(PODS)
+    async with running_debug(mesh.served) as http, asyncio.TaskGroup() as tasks:
+        dumps = [tasks.create_task(http.get("/debug/ambientz")) for _ in range(20)]
+        await asyncio.wait(dumps, return_when=asyncio.FIRST_COMPLETED)
+        assert (await http.json("/debug/syncz"))["clients"] == []
+        assert (await http.get("/metrics")).status == 200
+        assert not all(dump.done() for dump in dumps)
+
+
+def put_more_than_buffers_hold(mesh: ServedMesh) -> None:
+    for number in range(1_000):
+        large = workload(f"w{number}", padding=20_000)
+        mesh.catalog.stage_addresses({large.name: Change(None, large)})
+    mesh.catalog.publish()
+
+
+async def stalled_reader(http: RunningDebug) -> asyncio.StreamWriter:
+    """Ask for a dump, and read no more than its beginning."""
+    host, port = http.address.split(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=1)
+    writer.write(f"GET /debug/ambientz HTTP/1.1\r\nHost: {http.address}\r\n\r\n".encode())
+    assert await reader.readexactly(12) == b"HTTP/1.1 200"
+    return writer
+
+
+async def test_readers_that_stall_are_cut_off_and_their_places_given_to_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    mesh = ServedMesh()
+    put_more_than_buffers_hold(mesh)
+    async with running_debug(mesh.served) as http:
+        stalled = [await stalled_reader(http) for _ in range(2)]
+        assert (await http.json("/debug/ambientz?name=none"))["workloads"] == []
+        for writer in stalled:
+            writer.close()
+    assert "127.0.0.1 stopped reading /debug/ambientz" in caplog.messages
+
+
+async def test_readers_that_leave_give_their_places_to_others() -> None:
+    mesh = ServedMesh()
+    mesh.put_pods(PODS)
+    async with running_debug(mesh.served) as http:
+        dumps = [asyncio.ensure_future(http.get("/debug/ambientz")) for _ in range(20)]
+        await asyncio.wait(dumps, return_when=asyncio.FIRST_COMPLETED)
+        for dump in dumps:
+            dump.cancel()
+        await asyncio.gather(*dumps, return_exceptions=True)
+        assert len((await http.json("/debug/ambientz"))["workloads"]) == PODS
+
+
+async def test_stopping_does_not_wait_for_a_reader_that_stalls() -> None:
+    mesh = ServedMesh(stall_seconds=3_600)
+    put_more_than_buffers_hold(mesh)
+    async with running_debug(mesh.served) as http:
+        writer = await stalled_reader(http)
+    writer.close()
+
+
+async def test_a_dump_that_breaks_is_not_mistaken_for_a_whole_one() -> None:
+    mesh = ServedMesh()
+    mesh.put_pods(PODS)
+    last = mesh.catalog.lookup.addresses["Kubernetes//Pod/shop/pod-00999"]
+    mesh.catalog.lookup.addresses[last.name] = last.__class__(last.name, b"\x0a\xff\xff", ())
+    async with running_debug(mesh.served) as http:
+        request = f"GET /debug/ambientz HTTP/1.1\r\nHost: {http.address}\r\n\r\n".encode()
+        try:
+            answer = await http.raw(request)
+        except ConnectionError:
+            answer = b""
+        assert not answer.endswith(b"0\r\n\r\n")
+        assert await http.json("/live") == {"live": True}
