@@ -7,6 +7,7 @@ from typing import NamedTuple
 REGION = "region-1"
 ZONES = 3
 SERVICES_PER_NAMESPACE = 20
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # those of Kubernetes: no word can come of them
 
 
 class Size(NamedTuple):
@@ -77,4 +78,14 @@ def zone(node: int) -> str:
 
 def pod_name(size: Size, pod: int) -> str:
     app = app_name(service_of(size, pod))
-    return f"{app}-v1-{short_hash(app, 10)}-{short_hash(str(pod), 5)}"
+    return f"{app}-v1-{short_hash(app, 10)}-{pod_suffix(pod)}"
+
+
+def pod_suffix(pod: int) -> str:
+    """Return five letters that look like chance and are another pod's never."""
+    # A factor without a divisor of the base makes a permutation of all suffixes.
+    number, letters = pod * 5_000_011 % len(_LETTERS) ** 5, ""
+    for _ in range(5):
+        number, letter = divmod(number, len(_LETTERS))
+        letters += _LETTERS[letter]
+    return letters

@@ -86,15 +86,15 @@ def main() -> None:
     parser.add_argument("--arrivals", type=Path, metavar="FILE")
     given = parser.parse_args()
     recorder = Recorder()
-    clients = Ztunnels(given.address, recorder.receive)
-    clients.open(given.clients)
-    clients.run(given.settle, until=lambda: clients.all_told)
-    print(json.dumps(summary(clients, recorder)), flush=True)
-    if given.hold:
-        recorder.holding = True
-        with contextlib.suppress(KeyboardInterrupt):
-            clients.run(given.hold)
-        print(json.dumps({"lost": given.clients - clients.open_clients}), flush=True)
+    with Ztunnels(given.address, recorder.receive) as clients:
+        clients.open(given.clients)
+        clients.run(given.settle, until=lambda: clients.all_told)
+        print(json.dumps(summary(clients, recorder)), flush=True)
+        if given.hold:
+            recorder.holding = True
+            with contextlib.suppress(KeyboardInterrupt):
+                clients.run(given.hold)
+            print(json.dumps({"lost": given.clients - clients.open_clients}), flush=True)
     if given.arrivals:
         given.arrivals.write_text(json.dumps(list(recorder.arrivals(given.mark))))
 

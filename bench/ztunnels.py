@@ -102,7 +102,7 @@ Receive = Callable[[Ztunnel, Response, int], None]
 
 
 class Ztunnels:
-    """All clients, driven by one loop in the caller's thread."""
+    """All clients, driven by one loop in the caller's thread, until closed by leaving the context."""
 
     def __init__(self, address: str, receive: Receive) -> None:
         self._address = address
@@ -112,6 +112,14 @@ class Ztunnels:
         self._by_socket: dict[int, Ztunnel] = {}
         self.opened_ns = 0
         self.clients: list[Ztunnel] = []
+
+    def __enter__(self) -> "Ztunnels":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self.clients:
+            client.socket.close()
+        self._poll.close()
 
     def open(self, count: int, versions: Mapping[str, str] | None = None) -> None:
         """Connect all at once; ``versions`` are those of the resources each holds from before."""
@@ -128,11 +136,6 @@ class Ztunnels:
         while not until() and (left := deadline - time.monotonic()) > 0:
             for number, _ in self._poll.poll(left):
                 self._turn(self._by_socket[number])
-
-    def close(self) -> None:
-        for client in self.clients:
-            client.socket.close()
-        self._poll.close()
 
     @property
     def open_clients(self) -> int:

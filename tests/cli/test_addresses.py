@@ -24,7 +24,7 @@ def test_an_address_is_host_and_port(address: str, host: str) -> None:
     "address", ["", "nonsense", "::1:80", "host:", "host:x", "host:65536", "host:-1", "host:٣"]
 )
 def test_anything_else_is_refused_by_the_name_of_its_flag(address: str) -> None:
-    with pytest.raises(InputError, match="--flag is .*: expected HOST:PORT"):
+    with pytest.raises(InputError, match=r"--flag is .*: expected HOST:PORT"):
         check_address("--flag", address)
 
 

@@ -2,13 +2,17 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from tests.helpers.running_ads import DeltaClient, running_ads, workload
 from tests.helpers.running_debug import RunningDebug, running_debug
 from tests.helpers.served_mesh import ServedMesh, pod
+from xds_server.debug.dumps import Dumps
 from xds_server.debug.question import Question
 from xds_server.debug.views_addresses import ambientz
 from xds_server.store.collection import Change
@@ -93,23 +97,55 @@ async def test_readers_that_stall_are_cut_off_and_their_places_given_to_others(
     mesh = ServedMesh()
     put_more_than_buffers_hold(mesh)
     async with running_debug(mesh.served) as http:
+        await http.json("/live")
         stalled = [await stalled_reader(http) for _ in range(2)]
+        open_files = count_open_files()
         assert (await http.json("/debug/ambientz?name=none"))["workloads"] == []
+        assert count_open_files() < open_files
         for writer in stalled:
             writer.close()
     assert "127.0.0.1 stopped reading /debug/ambientz" in caplog.messages
 
 
-async def test_readers_that_leave_give_their_places_to_others() -> None:
-    mesh = ServedMesh()
-    mesh.put_pods(PODS)
+def count_open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_readers_that_leave_no_longer_wait() -> None:
+    mesh = ServedMesh(stall_seconds=3_600)
+    put_more_than_buffers_hold(mesh)
     async with running_debug(mesh.served) as http:
-        dumps = [asyncio.ensure_future(http.get("/debug/ambientz")) for _ in range(20)]
-        await asyncio.wait(dumps, return_when=asyncio.FIRST_COMPLETED)
-        for dump in dumps:
-            dump.cancel()
-        await asyncio.gather(*dumps, return_exceptions=True)
-        assert len((await http.json("/debug/ambientz"))["workloads"]) == PODS
+        stalled = [await stalled_reader(http) for _ in range(2)]
+        tasks = asyncio.all_tasks()
+        waiting = [asyncio.ensure_future(http.get("/debug/ambientz")) for _ in range(20)]
+        await http.json("/live")
+        for request in waiting:
+            request.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        while [task for task in asyncio.all_tasks() - tasks if "_handle_request" in str(task.get_coro())]:
+            await asyncio.sleep(0.01)
+        for writer in stalled:
+            writer.close()
+        assert len((await http.json("/debug/ambientz"))["workloads"]) == 1_000
+
+
+async def test_between_two_turns_of_the_event_loop_one_slice_is_made_for_all() -> None:
+    made: Counter[int] = Counter()
+    turns = 0
+
+    def elements() -> Iterator[int]:
+        for number in range(320):
+            made[turns] += 1
+            yield number
+
+    dumps = Dumps(stall_seconds=60)
+    requests = [make_mocked_request("GET", f"/{number}") for number in range(8)]
+    answers = [asyncio.ensure_future(dumps.answer(request, elements, False)) for request in requests]
+    while not all(answer.done() for answer in answers):
+        turns += 1
+        await asyncio.sleep(0)
+    assert made.total() == 8 * 320
+    assert max(made.values()) <= 32
 
 
 async def test_stopping_does_not_wait_for_a_reader_that_stalls() -> None:

@@ -87,6 +87,7 @@ async def test_every_answer_is_only_to_be_shown(http: RunningDebug, path: str) -
     assert headers["Cache-Control"] == "no-store"
     assert headers["Content-Security-Policy"].startswith("default-src 'none';")
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Server"] == "offmesh"
 
 
 @pytest.mark.parametrize(

@@ -247,9 +247,9 @@ async def test_a_failure_is_counted_and_logged_once_until_it_is_another(
     followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:
     followed.path.write_text(BAD)
-    await followed.until(lambda: followed.problems.reports == 1)
+    await followed.until(lambda: followed.problems.reports >= 1)
     followed.path.write_text(BAD + "# a comment\n")
-    await followed.until(lambda: followed.problems.reports == 2)
+    await followed.until(lambda: followed.problems.reports >= 2)
     followed.path.write_text(BAD + "extra: 1\n")
     await followed.until(lambda: len(followed.failure) == 2)
     assert followed.source.state is not None

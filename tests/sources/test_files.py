@@ -405,6 +405,21 @@ async def test_without_watches_left_files_are_found_by_scans_and_the_log_says_so
     assert len(caplog.messages) == 1
 
 
+async def test_files_under_a_relative_path_are_named_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text("old")
+    async with watching(Path()) as watched:
+        assert watched.watch.files == {Path(), Path("a.yaml")}
+        (tmp_path / "a.yaml").unlink()
+        assert await watched.until(Path("a.yaml")) == {Path("a.yaml")}
+        assert watched.watch.files == {Path()}
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "sub" / "b.yaml").write_text("new")
+        assert await watched.until(Path("sub/b.yaml")) == {Path("sub/b.yaml")}
+
+
 async def test_a_closed_watch_holds_no_file_descriptor(tmp_path: Path) -> None:
     before = open_descriptors()
     async with watching(tmp_path) as watched:

@@ -200,6 +200,14 @@ def test_an_unusable_object_that_never_was_good_is_just_a_problem(story: Story) 
     assert story.problems == ["f: Node b is bad: expected good"]
 
 
+def test_a_good_definition_beside_an_unusable_one_is_in_force(story: Story) -> None:
+    story.tell(0, said("a"))
+    problem = Problem("f", "Node a", "bad", "good")
+    twice = Contents({known("a"): node("a", "new")}, {known("a"): problem}, [problem])
+    assert story.tell(1, Reading(mark("aa"), twice)) == Verdict({known("a")}, None)
+    assert story.problems == ["f: Node a is bad: expected good"]
+
+
 def test_an_unusable_object_that_is_taken_out_of_its_file_goes(story: Story) -> None:
     story.tell(0, said("ab"))
     story.tell(1, said("ab", "b"))

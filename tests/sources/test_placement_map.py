@@ -1,5 +1,6 @@
 """The text of cluster-conf.yaml that is accepted, and what holds of any text."""
 
+from ipaddress import IPv6Address
 from typing import Any
 
 import msgspec
@@ -86,6 +87,21 @@ def without_lines(placement: PlacementMap) -> PlacementMap:
         tuple(msgspec.structs.replace(pair, line=0) for pair in placement.pairs),
         tuple(msgspec.structs.replace(single, line=0) for single in placement.singles),
     )
+
+
+def sparse(octets: list[int]) -> IPv6Address:
+    return IPv6Address(bytes(octets))
+
+
+@given(
+    st.lists(st.sampled_from([0, 0, 0, 1, 0xDB, 0xFF]), min_size=15, max_size=15).map(
+        lambda rest: sparse([0x20, *rest])
+    )
+    | st.lists(st.integers(0, 255), min_size=2, max_size=2).map(lambda last: sparse([0] * 12 + [1, 2, *last]))
+)
+def test_ipv6_is_kept_in_the_spelling_of_the_mesh(address: IPv6Address) -> None:
+    for spelling in (str(address), address.exploded, address.exploded.upper()):
+        assert parsed(f"singles: ['{spelling}']\n").singles[0].node_ip == str(address)
 
 
 @given(maps(), st.sampled_from([None, True, False]), st.booleans(), st.sampled_from([None, "'", '"']))

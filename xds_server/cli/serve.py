@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from xds_server.cli.progress import LoadProgress
 from xds_server.exceptions import InputError
 from xds_server.settings import MeshSettings, ServeSettings, StreamSettings
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _DEFAULTS = ServeSettings(manifests=(), cluster_conf=Path("cluster-conf.yaml"))
 _TRY = (
     'grpcurl -plaintext -d \'{"node":{"id":"try"},"type_url":"type.googleapis.com/istio.workload.Address"}\''
@@ -23,7 +25,7 @@ _TRY = (
 _METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 
-def _flag(name: str, default: Any, help_text: str, **more: Any) -> Any:
+def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[F], F]:
     """Make an option whose environment variable follows from its name."""
     variable = "OFFMESH_" + name.removeprefix("--").upper().replace("-", "_")
     return click.option(

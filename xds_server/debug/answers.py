@@ -14,6 +14,7 @@ _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    "Server": "offmesh",
 }
 JSON = "application/json; charset=utf-8"
 

@@ -20,7 +20,7 @@ from xds_server.debug.paths import PRETTY, PROBES, VIEWS
 from xds_server.debug.question import RefusedError, parse_question
 from xds_server.debug.served import Served
 
-_STOP_SECONDS = 1000
+_STOP_SECONDS = 0.5
 _SHOWN = 200
 
 

@@ -47,8 +47,8 @@ class Metrics:
         """Return all metrics and their content type: OpenMetrics when asked, else Prometheus text."""
         try:
             encode, content_type = choose_encoder(accept)
-        except ValueError:
-            # A version that is no number: whoever writes such a header reads plain text.
+        except (TypeError, ValueError):
+            # It cannot compare a version that is no number; who writes such a header reads plain text.
             encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 

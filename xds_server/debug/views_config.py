@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from xds_server.catalog.catalog import Catalog
-from xds_server.catalog.resource import ADDRESS, WORKLOAD, Resource
+from xds_server.catalog.resource import WORKLOAD, Resource
 from xds_server.catalog.served_type import ServedType
 from xds_server.debug.json_text import SKIPPED, Json
 from xds_server.debug.messages import decoded, proto_json, short_name
@@ -11,6 +11,7 @@ from xds_server.debug.question import Question, RefusedError
 from xds_server.debug.served import Served
 from xds_server.debug.views_clients import is_behind
 from xds_server.sessions.clients import Client
+from xds_server.sessions.session import FOUND_BY_LOOKUP
 from xds_server.sessions.subscription import Subscription
 
 _IDS_SHOWN = 100
@@ -81,7 +82,7 @@ def _sent(subscription: Subscription, catalog: Catalog) -> list[Resource]:
     if subscription.wildcard:
         return [held[name] for name in sorted(held)]
     followed: set[str] = subscription.names
-    if subscription.type_url in (ADDRESS, WORKLOAD):
+    if subscription.type_url in FOUND_BY_LOOKUP:
         followed = {found for name in followed for found in catalog.lookup.find(name)}
     return [held[name] for name in sorted(followed & held.keys())]
 

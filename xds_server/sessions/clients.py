@@ -67,7 +67,7 @@ class Clients:
 
     def find(self, wanted: str) -> list[Client]:
         """Return the streams ``wanted`` names: full id, node id, pod (``name.namespace``) or number."""
-        return [client for client in self if wanted in _names(client)]
+        return [client for client in self if wanted and wanted in _names(client)]
 
 
 def _names(client: Client) -> tuple[str, ...]:

@@ -19,16 +19,11 @@ state of what it subscribed to.
 
 from collections.abc import Iterable
 
-from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
 from xds_server.catalog.served_type import Encoded, ServedType
 from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from xds_server.sessions.acknowledgement import Verdict
-from xds_server.sessions.session import Response, Session
+from xds_server.sessions.session import FOUND_BY_LOOKUP, Session
 from xds_server.sessions.subscription import Subscription
-
-# A policy must be known before the workload that names it: ztunnel fails open on an unknown name.
-_PUSH_ORDER = (AUTHORIZATION, ADDRESS, WORKLOAD)
-_RESOLVED = (ADDRESS, WORKLOAD)
 
 
 class DeltaSession(Session):
@@ -51,17 +46,7 @@ class DeltaSession(Session):
             subscription.receive_change(request.resource_names_subscribe, request.resource_names_unsubscribe)
         return verdict
 
-    def next_response(self, now: float) -> Response | None:
-        for subscription in self.in_push_order(_PUSH_ORDER):
-            encoded = self._respond(subscription)
-            if encoded is not None:
-                return self.record(subscription, encoded, now)
-        return None
-
-    def _respond(self, subscription: Subscription) -> Encoded | None:
-        served = self.catalog.of(subscription.type_url)
-        if not subscription.owes_answer and subscription.cursor >= served.position:
-            return None
+    def answer(self, served: ServedType, subscription: Subscription) -> Encoded | None:
         if not subscription.acknowledgements.sent:
             # The first answer is made from what the client holds; it needs no log.
             subscription.cursor = served.position
@@ -69,8 +54,7 @@ class DeltaSession(Session):
         encoded = self._wildcard(served, subscription) if subscription.wildcard else None
         if encoded is None:
             encoded = self._individual(served, subscription)
-        subscription.cursor = served.position
-        subscription.owes_answer = subscription.owes_everything = False
+        subscription.owes_everything = False
         subscription.asked.clear()
         subscription.held = {}
         return encoded
@@ -99,7 +83,7 @@ class DeltaSession(Session):
         """An on-demand client must learn by which of its names it was given a resource."""
         resource = served.resources[name]
         subscription.names.add(name)
-        if served.url not in _RESOLVED:
+        if served.url not in FOUND_BY_LOOKUP:
             return resource.entry
         aliases = subscription.given[name] = self.catalog.lookup.addresses[name].aliases
         return resource.entry_with_aliases(aliases)
@@ -140,7 +124,7 @@ class DeltaSession(Session):
         names, lookup = subscription.names, self.catalog.lookup
         touched = served.changed_since(subscription.cursor)
         changed, removed = _split(served, names.intersection(touched))
-        if served.url not in _RESOLVED:
+        if served.url not in FOUND_BY_LOOKUP:
             return changed, removed
         aliases: set[str] = set()
         for name in touched:
@@ -160,7 +144,7 @@ class DeltaSession(Session):
         found: set[str] = set()
         unknown: set[str] = set()
         for name in asked:
-            if served.url in _RESOLVED:
+            if served.url in FOUND_BY_LOOKUP:
                 resources = {item for item in self.catalog.lookup.find(name) if item in served.resources}
             else:
                 resources = {name} & served.resources.keys()

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 from google.rpc.status_pb2 import Status
 
 from xds_server.catalog.catalog import Catalog
+from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
 from xds_server.catalog.served_type import Encoded, ServedType
 from xds_server.exceptions import PeerError, SlowPeerError
 from xds_server.protobuf.envoy.config.core.v3.base_pb2 import Node
@@ -16,6 +17,11 @@ from xds_server.sessions.subscription import Subscription
 _NODE_TEXT_LENGTH = 1_024
 _TYPE_URL_LENGTH = 1_024
 MAX_UNKNOWN_TYPES = 64
+
+# A policy must be known before the workload that names it: ztunnel fails open on an unknown name.
+_PUSH_ORDER = (AUTHORIZATION, ADDRESS, WORKLOAD)
+FOUND_BY_LOOKUP = frozenset({ADDRESS, WORKLOAD})
+"""Types whose resources are also found by alias, by service and by node."""
 
 
 class Response(NamedTuple):
@@ -54,15 +60,48 @@ class Session(ABC):
         self.unknown_types = 0
         """How many types were asked for that are not served."""
 
-    @abstractmethod
     def next_response(self, now: float) -> Response | None:
         """
-        Make the next response, None if the client is told everything.
+        Make the next response from the present state, None if the client is told everything.
 
         Raises:
             SlowPeerError: the client was too slow for the change log; its stream must end.
 
         """
+        for subscription in self._in_push_order():
+            served = self.catalog.of(subscription.type_url)
+            if not subscription.owes_answer and subscription.cursor >= served.position:
+                continue
+            encoded = self.answer(served, subscription)
+            subscription.cursor = served.position
+            subscription.owes_answer = False
+            if encoded is not None:
+                subscription.acknowledgements.record_sent(encoded.nonce, len(encoded.payload), now)
+                return Response(served.url, encoded)
+        return None
+
+    @abstractmethod
+    def answer(self, served: ServedType, subscription: Subscription) -> Encoded | None:
+        """
+        Make what a subscription is owed, None if that is nothing.
+
+        Raises:
+            SlowPeerError: see :meth:`check_can_follow`.
+
+        """
+
+    def check_can_follow(self, served: ServedType, subscription: Subscription) -> None:
+        """
+        Make sure the log tells all that changed since the cursor.
+
+        Raises:
+            SlowPeerError: it has forgotten some of that.
+
+        """
+        if not served.can_follow(subscription.cursor):
+            raise SlowPeerError(
+                f"too slow: changes of {served.url} since {subscription.cursor} are forgotten"
+            )
 
     def receive_node(self, request: Request) -> None:
         """
@@ -97,28 +136,17 @@ class Session(ABC):
         self.subscriptions[type_url] = subscription
         return subscription
 
-    def in_push_order(self, order: tuple[str, ...]) -> Iterator[Subscription]:
-        """Yield the subscriptions, those of ``order`` first."""
-        for type_url in order:
+    def _in_push_order(self) -> Iterator[Subscription]:
+        for type_url in _PUSH_ORDER:
             if type_url in self.subscriptions:
                 yield self.subscriptions[type_url]
         for type_url, subscription in self.subscriptions.items():
-            if type_url not in order:
+            if type_url not in _PUSH_ORDER:
                 yield subscription
 
     def receive_acknowledgement(self, subscription: Subscription, request: Request, now: float) -> Verdict:
         rejection = request.error_detail.message if request.HasField("error_detail") else None
         return subscription.acknowledgements.receive(request.response_nonce, rejection, now)
-
-    def check_can_follow(self, served: ServedType, subscription: Subscription) -> None:
-        if not served.can_follow(subscription.cursor):
-            raise SlowPeerError(
-                f"too slow: changes of {served.url} since {subscription.cursor} are forgotten"
-            )
-
-    def record(self, subscription: Subscription, encoded: Encoded, now: float) -> Response:
-        subscription.acknowledgements.record_sent(encoded.nonce, len(encoded.payload), now)
-        return Response(subscription.type_url, encoded)
 
 
 def _text(node: Node, name: str) -> str:

@@ -10,15 +10,11 @@ acknowledgement nor a rejection provokes a response.
 from collections.abc import Iterable
 
 from xds_server.catalog.catalog import Catalog
-from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
 from xds_server.catalog.served_type import Encoded, ServedType
 from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 from xds_server.sessions.acknowledgement import Verdict
-from xds_server.sessions.session import Response, Session
+from xds_server.sessions.session import FOUND_BY_LOOKUP, Session
 from xds_server.sessions.subscription import WILDCARD, Subscription
-
-_PUSH_ORDER = (AUTHORIZATION, ADDRESS, WORKLOAD)
-_RESOLVED = (ADDRESS, WORKLOAD)
 
 
 class StateOfTheWorldSession(Session):
@@ -54,23 +50,7 @@ class StateOfTheWorldSession(Session):
             subscription.owes_answer = True
         subscription.wildcard, subscription.names = wildcard, names
 
-    def next_response(self, now: float) -> Response | None:
-        for subscription in self.in_push_order(_PUSH_ORDER):
-            encoded = self._respond(subscription)
-            if encoded is not None:
-                return self.record(subscription, encoded, now)
-        return None
-
-    def _respond(self, subscription: Subscription) -> Encoded | None:
-        served = self.catalog.of(subscription.type_url)
-        if not subscription.owes_answer and subscription.cursor >= served.position:
-            return None
-        encoded = self._state(served, subscription)
-        subscription.cursor = served.position
-        subscription.owes_answer = False
-        return encoded
-
-    def _state(self, served: ServedType, subscription: Subscription) -> Encoded | None:
+    def answer(self, served: ServedType, subscription: Subscription) -> Encoded | None:
         if subscription.wildcard:
             if subscription.cursor < served.position or not subscription.acknowledgements.sent:
                 return served.state()
@@ -86,6 +66,6 @@ class StateOfTheWorldSession(Session):
         return served.some_of_state(sorted(wanted), subscription.next_nonce(served.position))
 
     def _resolve(self, served: ServedType, names: Iterable[str]) -> set[str]:
-        if served.url in _RESOLVED:
+        if served.url in FOUND_BY_LOOKUP:
             names = (found for name in names for found in self.catalog.lookup.find(name))
         return served.resources.keys() & set(names)

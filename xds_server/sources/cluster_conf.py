@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,12 +119,13 @@ class ClusterConfSource:
         if self._watch is None or self.state is None:
             raise LocalError("a placement map is loaded before it is followed")
         try:
-            async for _ in self._watch.changes():
-                failure = await self._reload(self.state)
-                while isinstance(failure, UnreadableError):
-                    # Nobody tells of a permission that was granted.
-                    await asyncio.sleep(self._retry_seconds)
+            async with aclosing(self._watch.changes()) as changes:
+                async for _ in changes:
                     failure = await self._reload(self.state)
+                    while isinstance(failure, UnreadableError):
+                        # Nobody tells of a permission that was granted.
+                        await asyncio.sleep(self._retry_seconds)
+                        failure = await self._reload(self.state)
         finally:
             self.close()
 

@@ -20,6 +20,7 @@ from xds_server.sources.survey import (
     Stamp,
     Survey,
     Wanted,
+    entry_of,
     is_hard_link,
     is_passed_over,
     is_symlink,
@@ -32,7 +33,6 @@ _SCAN_SECONDS_WITHOUT_EVENTS = 1.0
 
 # Each further look covers folders made during the one before; the scan covers a longer storm of them.
 _MOST_LOOKS = 5
-
 
 Belief = Callable[[str, Stamp], bool]
 """Whether a file with this new stamp is whole, though the kernel did not tell that it was closed."""
@@ -160,7 +160,7 @@ class FileWatch:
         if event.entry in self._seen.pivots or (leads_on and (files or in_sight)):
             return True
         if in_sight and self._wanted(event.name):
-            files = files | {str(Path(self._seen.folders[event.folder], event.name))}
+            files = files | {entry_of(self._seen.folders[event.folder], event.name)}
         if not event.created or is_hard_link(event.entry):
             for file in files:
                 self._touch(file, stamp_of(file))

@@ -105,7 +105,8 @@ class Holdings:
 
     def _receive_contents(self, file: str, mark: Mark, contents: Contents, now: float) -> Verdict:
         held = self.definitions.held(file)
-        kept = {known: held[known] for known in contents.unusable.keys() & held.keys()}
+        lost = contents.unusable.keys() - contents.objects.keys()
+        kept = {known: held[known] for known in lost & held.keys()}
         said = {**kept, **contents.objects}
         unsaid = {known: item for known, item in held.items() if known not in said}
         settles_at = now + self._timing.settle_seconds if unsaid else None

@@ -39,18 +39,18 @@ class NodeRoles:
         self._by_ip: dict[str, Row] = {}
         self._by_name: dict[str, Row] = {}
 
-    def are_new(self, pair: Pair) -> bool:
-        """Take in a pair of two nodes not told of before; else ask for its ``contradictions``."""
-        cpu, dpu = pair.cpu_node_name, pair.dpu_node_name
+    def agrees(self, pair: Pair) -> bool:
+        """Take in a pair of the usual kind; False if only its ``contradictions`` can tell."""
+        cpu_ip, cpu, dpu = pair.cpu_node_ip, pair.cpu_node_name, pair.dpu_node_name
         first_at, first_named = self._by_ip.setdefault, self._by_name.setdefault
         return (
-            pair.cpu_node_ip != ""
-            and pair.dpu_node_ip not in ("", pair.cpu_node_ip)
+            cpu_ip != ""
+            and pair.dpu_node_ip not in ("", cpu_ip)
             and (cpu is None or cpu != dpu)
-            and first_at(pair.cpu_node_ip, pair) is pair
-            and first_at(pair.dpu_node_ip, pair) is pair
+            and first_at(cpu_ip, pair) is pair
+            and ((first := first_at(pair.dpu_node_ip, pair)) is pair or _is_same_dpu(first, pair))
             and (cpu is None or first_named(cpu, pair) is pair)
-            and (dpu is None or first_named(dpu, pair) is pair)
+            and (dpu is None or first_named(dpu, pair) in (pair, first))
         )
 
     def contradictions(self, row: Row) -> Iterator[Contradiction]:
@@ -101,6 +101,14 @@ def _nodes(row: Row) -> tuple[Node, ...]:
     if isinstance(row, Single):
         return (Node(SINGLE, row.node_ip, row.node_name),)
     return Node(CPU, row.cpu_node_ip, row.cpu_node_name), Node(DPU, row.dpu_node_ip, row.dpu_node_name)
+
+
+def _is_same_dpu(first: Row, pair: Pair) -> bool:
+    return (
+        isinstance(first, Pair)
+        and first.dpu_node_ip == pair.dpu_node_ip
+        and first.dpu_node_name == pair.dpu_node_name
+    )
 
 
 def _once(first: Row, row: Row) -> str:

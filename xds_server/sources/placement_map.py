@@ -12,7 +12,7 @@ from xds_server.sources.findings import Findings, PlacementError
 from xds_server.sources.node_fields import ADDRESS, NAME, canonical_address, is_node_name
 from xds_server.sources.node_roles import CPU, DPU, SINGLE, NodeRoles, Row
 from xds_server.sources.yaml_document import read_document
-from xds_server.sources.yaml_shapes import Shapes, Texts, found, is_empty, line_of
+from xds_server.sources.yaml_shapes import NULLS, Shapes, Texts, found, is_empty, line_of
 
 __all__ = ["PlacementError", "parse_placement_map"]
 
@@ -97,7 +97,7 @@ class _Reader:
             self._line,
         )
         self.pairs.append(pair)
-        if not self._roles.are_new(pair):
+        if not self._roles.agrees(pair):
             self._refuse_contradictions(pair)
 
     def _add_single(self) -> None:
@@ -126,7 +126,7 @@ class _Reader:
         value = self._texts.get(key)
         if value is None:
             return None
-        if is_node_name(value.value) and not is_empty(value):
+        if is_node_name(value.value) and (value.value not in NULLS or not is_empty(value)):
             return value.value
         self._refuse(key, f"a node name, or no {key}" if is_empty(value) else NAME)
         return None

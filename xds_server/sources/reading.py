@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import stat
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from typing import NamedTuple
 from xds_server.exceptions import Problem
 from xds_server.sources.decode import Contents, decode
 from xds_server.sources.survey import Stamp
+
+Decode = Callable[[str, bytes], Contents | Problem]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ async def read(path: Path, before: Mark) -> Reading:
     return read_now(path, before)
 
 
-def read_now(path: Path, before: Mark) -> Reading:
+def read_now(path: Path, before: Mark, decode: Decode = decode) -> Reading:
     """Read a file whose last reading had the mark ``before``."""
     try:
         mode = path.stat().st_mode
@@ -57,7 +60,7 @@ def read_now(path: Path, before: Mark) -> Reading:
             os.scandir(path).close()  # a folder that cannot be listed may still hold what it held
             return Reading(Mark(), Outcome.FOLDER)
         if stat.S_ISREG(mode):
-            return _read_text(path, before)
+            return _read_text(path, before, decode)
         # Not opened: a pipe would wait for its writer.
         return Reading(Mark(), Problem(str(path), "the file", "no regular file", "a file or a folder"))
     except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +69,7 @@ def read_now(path: Path, before: Mark) -> Reading:
         return Reading(Mark(), Problem(str(path), "the file", f"unreadable ({error.strerror})", ""))
 
 
-def _read_text(path: Path, before: Mark) -> Reading:
+def _read_text(path: Path, before: Mark, decode: Decode) -> Reading:
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         text = file.read()

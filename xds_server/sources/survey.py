@@ -114,6 +114,11 @@ def stamp_of(path: str) -> Stamp | None:
         return UNREADABLE
 
 
+def entry_of(folder: str, name: str) -> str:
+    """Name an entry of a folder as a survey does."""
+    return os.path.join(folder, name)
+
+
 def is_symlink(entry: str) -> bool:
     return os.path.islink(entry)
 

@@ -34,7 +34,7 @@ from xds_server.sources.yaml_values import PARSER
 Texts = dict[str, ScalarEvent | None]
 """The values of a mapping by key; None is one that is stated but is no text."""
 
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 _WRITTEN_OUT = "each value written out, so that the line of a mistake is the line to mend"
 
@@ -52,7 +52,7 @@ def line_of(event: Event) -> int:
 
 def is_empty(value: ScalarEvent) -> bool:
     """Tell whether YAML reads the value as nothing; in quotes only nothing is nothing."""
-    return value.value in _NULLS and (value.implicit[0] or not value.value)
+    return value.value in NULLS and (value.implicit[0] or not value.value)
 
 
 class Shapes:
@@ -61,7 +61,7 @@ class Shapes:
     def __init__(self, text: bytes, findings: Findings) -> None:
         self._findings = findings
         # A text without these bytes has no anchor, alias or tag, and need not be searched for them.
-        self._bare = not any(mark in text for mark in (b"&", b"*", b"!"))
+        self._decorated = any(mark in text for mark in (b"&", b"*", b"!"))
         self._next: Callable[[], Any] = PARSER(text).get_event
 
     def document(self) -> Event | None:
@@ -98,7 +98,7 @@ class Shapes:
         Refuses what ``keys`` refuses, but in one loop: this is where the time of a large file goes.
         """
         texts: Texts = {}
-        next_event = self._next
+        next_event, decorated = self._next, self._decorated
         while True:
             key = next_event()
             if key.__class__ is not ScalarEvent or (name := key.value) not in known or name in texts:
@@ -107,12 +107,13 @@ class Shapes:
                 self._refuse_key(self._checked(key), texts, known)
                 continue
             value = next_event()
-            if not self._bare:
+            if value.__class__ is not ScalarEvent:
+                self._checked(key)
+                self.refuse(self._checked(value), name, "text")
+                value = None
+            elif decorated and not key.anchor is key.tag is value.anchor is value.tag is None:
                 self._checked(key)
                 self._checked(value)
-            if value.__class__ is not ScalarEvent:
-                self.refuse(value, name, "text")
-                value = None
             texts[name] = value
 
     def refuse(self, value: Event, subject: str, expected: str) -> None:
@@ -126,7 +127,7 @@ class Shapes:
 
     def _checked(self, event: Event) -> Event:
         """Note an alias, an anchor or a tag."""
-        if self._bare:
+        if not self._decorated:
             return event
         if isinstance(event, NodeEvent) and event.anchor is not None:
             what = "alias *" if isinstance(event, AliasEvent) else "anchor &"

@@ -1,0 +1,73 @@
+"""A running ``offmesh serve``, and what it costs as the kernel counts it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+_START_SECONDS = 300.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGESIZE")
+
+
+class Server:
+    """The server's process and where it listens."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", grpc: str, start_seconds: float) -> None:
+        self._process = process
+        self._folder = Path("/proc") / str(process.pid)
+        self.grpc = grpc
+        self.start_seconds = start_seconds
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time used so far, by all threads, in user and kernel mode."""
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    @property
+    def resident_mb(self) -> float:
+        return int((self._folder / "statm").read_text().split()[1]) * _PAGE / 1e6
+
+    @property
+    def peak_mb(self) -> float:
+        """The most it ever had resident."""
+        status = (self._folder / "status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+
+
+@contextmanager
+def serving(mesh: Path) -> Iterator[Server]:
+    """
+    Serve what ``bench/mesh.py`` wrote, on free ports, until the block ends.
+
+    Raises:
+        RuntimeError: it did not become ready; the message holds its log.
+
+    """
+    ready, log = mesh / "ready.json", mesh / "server.log"
+    ready.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "xds_server", "serve", "--manifests", str(mesh / "mesh")]
+    command += ["--cluster-conf", str(mesh / "cluster-conf.yaml"), "--ready-file", str(ready)]
+    for port in ("grpc", "http", "health"):
+        command += [f"--{port}-address", "127.0.0.1:0"]
+    begun = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+    try:
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > begun + _START_SECONDS:
+                raise RuntimeError(f"offmesh serve did not become ready:\n{log.read_text()}")
+            time.sleep(0.005)
+        seconds = time.monotonic() - begun
+        yield Server(process, json.loads(ready.read_text())["grpc"], seconds)
+    finally:
+        process.kill()
+        process.wait()
