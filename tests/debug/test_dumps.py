@@ -1,6 +1,7 @@
 """Large answers: whole, of one moment, and never in the way of a push."""
 
 import asyncio
+import json
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.helpers.running_ads import DeltaClient, running_ads, workload
 from tests.helpers.running_debug import RunningDebug, running_debug
 from tests.helpers.served_mesh import ServedMesh, pod
 from xds_server.debug.dumps import Dumps
+from xds_server.debug.json_text import json_slices
 from xds_server.debug.question import Question
 from xds_server.debug.views_addresses import ambientz
 from xds_server.store.collection import Change
@@ -35,8 +37,7 @@ async def test_a_dump_is_of_one_moment_whatever_changes_meanwhile() -> None:
     mesh.put_pods(3)
     told = ambientz(mesh.served, Question())
     mesh.put(pod("pod-00001", "10.0.0.1", app="other"), pod("pod-00009", "10.0.0.9"))
-    workloads = told["workloads"]
-    assert isinstance(workloads, Iterator)
+    workloads = json.loads(b"".join(json_slices(lambda: told, pretty=False)))["workloads"]
     named = [(workload["name"], workload["canonicalName"]) for workload in workloads]
     assert named == [("pod-00000", "web"), ("pod-00001", "web"), ("pod-00002", "web")]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from operator import neg
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from xds_server.debug.json_text import SKIPPED, JsonText, json_slices
+from xds_server.debug.ordering import in_order
 
 TEXT = some.text(some.characters(codec="utf-8"), max_size=5)
 LEAF = some.recursive(
@@ -68,6 +70,26 @@ def test_a_long_search_that_finds_nothing_is_made_in_slices_as_well() -> None:
     slices = list(json_slices(lambda: iter([SKIPPED] * 100), pretty=False))
     assert len(slices) >= 3
     assert b"".join(slices) == b"[]\n"
+
+
+def test_an_element_that_takes_long_is_a_slice_of_its_own() -> None:
+    now = 0.0
+
+    def elements() -> Iterator[str]:
+        nonlocal now
+        for text in ("short", "long", "short"):
+            now += 1.0 if text == "long" else 0.0
+            yield text
+
+    slices = list(json_slices(elements, pretty=False, clock=lambda: now))
+    assert slices == [b'["short","long"', b',"short"]\n']
+
+
+@given(items=some.lists(some.integers(), max_size=20), at_once=some.integers(1, 5))
+def test_items_come_in_order_after_a_pause_for_each_part(items: list[int], at_once: int) -> None:
+    told = list(in_order(items, key=neg, at_once=at_once))
+    pauses = -(-len(items) // at_once)
+    assert told == [None] * pauses + sorted(items, reverse=True)
 
 
 def test_half_a_surrogate_pair_stays_as_its_escape() -> None:

@@ -91,10 +91,10 @@ class TestAmbientz:
     def test_workloads_are_in_order_of_their_uid_and_services_of_namespace_and_name(
         self, mesh: ServedMesh
     ) -> None:
-        mesh.put(pod("api-9", "10.0.0.9"), service("api", "10.96.0.9"))
+        mesh.put(pod("api-9", "10.0.0.9"), service("api", "10.96.0.9"), service("x", "10.96.0.8", "shop-b"))
         told = tell(ambientz, mesh)
         assert names(told["workloads"]) == ["api-9", "web-1", "web-2", "db-1"]
-        assert names(told["services"]) == ["api", "web", "db"]
+        assert names(told["services"]) == ["api", "web", "x", "db"]
 
     @pytest.mark.parametrize(
         ("asked", "workloads", "services"),

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.helpers.placement_maps import as_plain_data, maps
+from xds_server.exceptions import Problem
 from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
 from xds_server.sources.placement_map import PlacementError, parse_placement_map
 
@@ -187,3 +188,30 @@ def test_a_map_cut_short_or_with_a_character_changed_never_ends_in_anything_but_
         parse_placement_map(changed, "map.yaml")
     except PlacementError as error:
         assert places_are_in(changed, error)
+
+
+def refusal(text: str) -> tuple[Problem, ...]:
+    with pytest.raises(PlacementError) as caught:
+        parsed(text)
+    return caught.value.problems
+
+
+def test_twenty_problems_are_told_and_the_rest_counted() -> None:
+    lines = "".join(f"- node-{number}\n" for number in range(1000))
+    problems = refusal(f"singles:\n{lines}")
+    assert [problem.where for problem in problems[:20]] == [f"map.yaml:{line}" for line in range(2, 22)]
+    assert [str(problem) for problem in problems[20:]] == ["map.yaml: and 980 more"]
+
+
+def test_a_million_open_brackets_are_refused_without_reading_them() -> None:
+    unknown, syntax = refusal("x: " + "[" * 1_000_000)
+    assert unknown.subject == "x"
+    assert str(syntax) == "map.yaml:1: syntax is wrong (nested more than 16 levels deep): expected YAML"
+
+
+def test_aliases_of_aliases_are_refused_and_not_followed() -> None:
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    assert str(refusal(bomb)[-1]) == "map.yaml: and 70 more"

@@ -286,22 +286,3 @@ def test_a_problem_reads_as_a_sentence(text: str, told: str) -> None:
     with pytest.raises(PlacementError) as caught:
         parse_placement_map(text.encode(), "map.yaml")
     assert str(caught.value).splitlines()[-1] == told
-
-
-def test_twenty_problems_are_told_and_the_rest_counted() -> None:
-    lines = "".join(f"- node-{number}\n" for number in range(1000))
-    wrong = refused(f"singles:\n{lines}")
-    assert wrong[:20] == [(line, "nodeIP", ADDRESS) for line in range(2, 22)]
-    assert wrong[20:] == [(0, "and 980 more", "")]
-
-
-def test_a_million_open_brackets_are_refused_without_reading_them() -> None:
-    assert refused("x: " + "[" * 1_000_000) == [(1, "x", SECTIONS), (1, "syntax", "YAML")]
-
-
-def test_aliases_of_aliases_are_refused_and_not_followed() -> None:
-    bomb = "a: &a [x, x]\n" + "".join(
-        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
-        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-    )
-    assert refused(bomb)[-1] == (0, "and 70 more", "")

@@ -6,6 +6,7 @@ elements are made one by one while the text goes out. Keys are sorted, so two an
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Final, TypeAlias
@@ -15,7 +16,9 @@ Json: TypeAlias = Mapping[str, object]
 SKIPPED: Final = object()
 """What an iterator yields for an element it passes over, so that a long search pauses as well."""
 
+# Whichever comes first ends a slice; the time is for pieces that are large, or take long to find.
 _PIECES_AT_ONCE = 32
+_SLICE_SECONDS = 0.002
 
 
 class JsonText:
@@ -67,11 +70,21 @@ class JsonText:
         return text.replace("\n", margin) if margin else text
 
 
-def json_slices(make: Callable[[], object], pretty: bool) -> Iterator[bytes]:
+def json_slices(
+    make: Callable[[], object], pretty: bool, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[bytes]:
     """Yield what ``make`` returns as JSON, each slice the work of a moment; the call is the first's."""
     pieces = JsonText(pretty).pieces(make())
-    while several := list(islice(pieces, _PIECES_AT_ONCE)):
+    while several := list(_of_one_moment(pieces, clock)):
         yield to_bytes("".join(several))
+
+
+def _of_one_moment(pieces: Iterator[str], clock: Callable[[], float]) -> Iterator[str]:
+    until = clock() + _SLICE_SECONDS
+    for piece in islice(pieces, _PIECES_AT_ONCE):
+        yield piece
+        if clock() >= until:
+            return
 
 
 def to_bytes(text: str) -> bytes:

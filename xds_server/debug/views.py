@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from xds_server.debug.json_text import SKIPPED, Json
+from xds_server.debug.ordering import in_order
 from xds_server.debug.question import Question, RefusedError
 from xds_server.debug.served import LoadedMap, Served
 from xds_server.debug.times import time_text
@@ -74,7 +75,7 @@ def _objects(source: Source[object], namespace: str, with_names: bool) -> Json:
     keys = [key for key in source if key.startswith(prefix)]
     told: dict[str, object] = {"count": len(keys), "synced": source.synced}
     if with_names:
-        told["names"] = iter(sorted(keys))
+        told["names"] = (SKIPPED if key is None else key for key in in_order(keys, str))
     return told
 
 

@@ -1,12 +1,13 @@
 """What one client was sent."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from xds_server.catalog.catalog import Catalog
 from xds_server.catalog.resource import WORKLOAD, Resource
 from xds_server.catalog.served_type import ServedType
 from xds_server.debug.json_text import SKIPPED, Json
 from xds_server.debug.messages import decoded, proto_json, short_name
+from xds_server.debug.ordering import in_order
 from xds_server.debug.question import Question, RefusedError
 from xds_server.debug.served import Served
 from xds_server.debug.views_clients import is_behind
@@ -80,11 +81,11 @@ def _sent(subscription: Subscription, catalog: Catalog) -> list[Resource]:
     if not subscription.acknowledgements.sent:
         return []
     if subscription.wildcard:
-        return [held[name] for name in sorted(held)]
+        return list(held.values())
     followed: set[str] = subscription.names
     if subscription.type_url in FOUND_BY_LOOKUP:
         followed = {found for name in followed for found in catalog.lookup.find(name)}
-    return [held[name] for name in sorted(followed & held.keys())]
+    return [held[name] for name in followed & held.keys()]
 
 
 def _removals(subscription: Subscription, served: ServedType, pending: set[str]) -> list[str]:
@@ -92,9 +93,9 @@ def _removals(subscription: Subscription, served: ServedType, pending: set[str])
     return sorted(followed - served.resources.keys())
 
 
-def _told(resources: Iterable[Resource], pending: set[str], wanted: str) -> Iterator[object]:
-    for resource in resources:
-        if wanted not in resource.name:
+def _told(resources: list[Resource], pending: set[str], wanted: str) -> Iterator[object]:
+    for resource in in_order(resources, lambda resource: resource.name):
+        if resource is None or wanted not in resource.name:
             yield SKIPPED
             continue
         told = {"name": resource.name, "version": resource.version, "message": proto_json(decoded(resource))}
