@@ -34,12 +34,12 @@ def test_the_pause_grows_with_what_publications_cost() -> None:
     assert 9.0 < cheap.earliest() < dear.earliest() < 9.0 + LONGEST
 
 
-def test_writing_gets_half_of_the_time_when_changes_never_stop() -> None:
+def test_writing_gets_four_fifths_of_the_time_when_changes_never_stop() -> None:
     pacing = paced(*((second, second + 0.020) for second in range(50)))
-    assert pacing.earliest() - 49.0 == pytest.approx(0.040)
+    assert pacing.earliest() - 49.0 == pytest.approx(0.025)
 
 
-@pytest.mark.parametrize("taken", [0.06, 0.1, 5.0, 3_600.0])
+@pytest.mark.parametrize("taken", [0.09, 0.1, 5.0, 3_600.0])
 def test_the_pause_is_never_longer_than_the_longest(taken: float) -> None:
     pacing = paced(*((second, second + taken) for second in range(50)))
     assert pacing.earliest() == pytest.approx(49.0 + LONGEST)

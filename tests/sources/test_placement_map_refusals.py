@@ -65,6 +65,10 @@ REFUSED: dict[str, tuple[str | bytes, list[Wrong]]] = {
     "a second document": ("pairs: []\n---\nsingles: []\n", [(2, "document", "one document")]),
     "an anchor": ("pairs: &a []\n", [(1, "anchor &a", WRITTEN_OUT)]),
     "an anchor on a key": ("&a pairs: []\n", [(1, "anchor &a", WRITTEN_OUT)]),
+    "an anchor, and a tag, within an entry": (
+        "singles:\n- {&a nodeIP: 10.0.0.1}\n- nodeIP: &b 10.0.0.2\n  nodeName: !!str c\n",
+        [(2, "anchor &a", WRITTEN_OUT), (3, "anchor &b", WRITTEN_OUT), (4, "tag", "a value without a tag")],
+    ),
     "an alias": (
         "pairs: &a []\nsingles: *a\n",
         [(1, "anchor &a", WRITTEN_OUT), (2, "alias *a", WRITTEN_OUT)],

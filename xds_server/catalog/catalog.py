@@ -49,6 +49,10 @@ class Catalog:
     def serves(self, url: str) -> bool:
         return url in self._types or url == WORKLOAD
 
+    def label(self, url: str) -> str:
+        """Return what a type is counted under: clients must not be able to invent counters."""
+        return url if self.serves(url) else "unknown"
+
     def of(self, url: str) -> ServedType:
         """
         Return a type; one that is not served is empty.

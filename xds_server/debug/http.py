@@ -1,7 +1,6 @@
 """The debug HTTP server: which request gets which answer."""
 
 import asyncio
-import contextlib
 import time
 from functools import partial
 
@@ -67,8 +66,7 @@ class DebugServer:
         """Stop answering; a server that was never started has nothing to stop."""
         if self._lag is not None:
             self._lag.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._lag
+            await asyncio.wait([self._lag])
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -97,18 +95,21 @@ class DebugServer:
 
     async def _tell(self, request: web.BaseRequest) -> web.StreamResponse:
         path = VIEWS.get(request.path)
-        if path is not None:
-            question = parse_question(request.query, (*path.parameters, PRETTY), time.time())
-            make = partial(path.view, self._served, question)
-            return await self._dumps.answer(request, make, question.flag(PRETTY))
-        match request.path:
-            case "/":
-                return answer(to_bytes(index_page(self._served)), "text/html; charset=utf-8")
-            case "/style.css":
-                return answer(STYLE.encode(), "text/css; charset=utf-8")
-            case "/metrics":
-                return answer(*self._metrics.render(request.headers.get("Accept", "")))
-        raise _unknown(request, "one that / lists")
+        if path is None:
+            return self._page(request)
+        question = parse_question(request.query, (*path.parameters, PRETTY), time.time())
+        make = partial(path.view, self._served, question)
+        return await self._dumps.answer(request, make, question.flag(PRETTY))
+
+    def _page(self, request: web.BaseRequest) -> web.Response:
+        if request.path not in ("/", "/style.css", "/metrics"):
+            raise _unknown(request, "one that / lists")
+        parse_question(request.query, (), time.time())
+        if request.path == "/metrics":
+            return answer(*self._metrics.render(request.headers.get("Accept", "")))
+        if request.path == "/style.css":
+            return answer(STYLE.encode(), "text/css; charset=utf-8")
+        return answer(to_bytes(index_page(self._served)), "text/html; charset=utf-8")
 
 
 def _unknown(request: web.BaseRequest, expected: str) -> RefusedError:

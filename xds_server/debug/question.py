@@ -68,7 +68,9 @@ def parse_question(query: MultiMapping[str], known: Sequence[str], now: float) -
     values: dict[str, str] = {}
     for name, value in query.items():
         if name not in known:
-            raise RefusedError(400, f"unknown parameter {name[:_SHOWN]!r}: expected {' or '.join(known)}")
+            raise RefusedError(
+                400, f"unknown parameter {name[:_SHOWN]!r}: expected {' or '.join(known) or 'none'}"
+            )
         if name in values:
             raise RefusedError(400, f"parameter {name} is given twice: expected it once")
         values[name] = value

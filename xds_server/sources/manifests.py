@@ -95,7 +95,13 @@ class ManifestSource:
                 while True:
                     await self._refresh(await self._next_due())
         finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop watching; what was loaded stays. ``follow`` does so when it ends."""
+        if self._watch is not None:
             self._watch.close()
+            self._watch = None
 
     async def _listen(self, watch: FileWatch) -> None:
         async with aclosing(watch.changes()) as batches:

@@ -2,8 +2,9 @@
 The values of a YAML stream, as JSON would have them.
 
 Theory
-1. Scalars mean what they mean in JSON, plus the null and boolean words of YAML 1.2: a date, ``yes``
-   or ``0x10`` stays text, because no field of a Kubernetes object is anything else.
+1. Scalars mean what they mean in JSON, plus the null and boolean words of YAML 1.2. A date, ``yes``
+   or ``0x10`` stays text, and so does ``12e3``: no field in use wants it as a number, and writers
+   of YAML 1.1 leave the quotes off where it is a text.
 2. Values are built from the parser's events without recursion. PyYAML's own composer recurses in
    C, where 100,000 open brackets end the process, and is slower.
 3. An alias shares the value it names, so a file of a kilobyte can say a gigabyte. What aliases add
@@ -40,7 +41,7 @@ _WORDS = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 # Bounded, because Python refuses to read an integer of 4,300 digits: a longer one stays text.
-_number = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?([eE][-+]?[0-9]{1,9})?").fullmatch
+_number = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(\.[0-9]{1,99}(?:[eE][-+][0-9]{1,9})?)?").fullmatch
 
 _PREFIX = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset({None, f"{_PREFIX}str"})
@@ -173,7 +174,7 @@ def _plain(text: str) -> Any:
         return _WORDS[text]
     if text[0] not in "-0123456789" or not (number := _number(text)):
         return text
-    return float(text) if number[1] or number[2] else int(text)
+    return float(text) if number[1] else int(text)
 
 
 def _merge(mapping: Mapping, event: Event) -> None:

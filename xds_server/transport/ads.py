@@ -89,7 +89,7 @@ class AggregatedDiscoveryService:
 
     def _note_type(self, client: Client, type_url: str) -> None:
         totals = self._clients.totals
-        totals.requests[self._label(type_url)] += 1
+        totals.requests[self._catalog.label(type_url)] += 1
         if not self._catalog.serves(type_url) and type_url not in client.session.subscriptions:
             totals.unknown_types += 1
             log.warning("client %s asked for type %.200r, which is not served", client.id, type_url)
@@ -98,16 +98,12 @@ class AggregatedDiscoveryService:
         """Count what a client said of a response, and log a rejection once for each new reason."""
         if verdict is Verdict.NONE:
             return
-        self._clients.totals.acknowledgements[self._label(type_url), verdict.value] += 1
+        self._clients.totals.acknowledgements[self._catalog.label(type_url), verdict.value] += 1
         if verdict is Verdict.REJECTED:
             reason = client.session.subscriptions[type_url].acknowledgements.rejection
             if reason != client.logged_rejection:
                 client.logged_rejection = reason
                 log.warning("client %s rejected %s: %s", client.id, type_url, reason)
-
-    def _label(self, type_url: str) -> str:
-        """Return what a type is counted under: clients must not be able to invent metrics."""
-        return type_url if self._catalog.serves(type_url) else "unknown"
 
     async def _serve(self, client: Client, receive: Callable[[bytes], None], context: Context) -> None:
         stream = Stream(client, context)

@@ -119,8 +119,9 @@ class Stream:
             await self._wakeup.wait()
             while self._ending is None and (response := session.next_response(time.time())) is not None:
                 await self._write_one(response, admission)
-                clients.totals.responses[response.type_url] += 1
-                clients.totals.response_bytes[response.type_url] += len(response.encoded.payload)
+                label = session.catalog.label(response.type_url)
+                clients.totals.responses[label] += 1
+                clients.totals.response_bytes[label] += len(response.encoded.payload)
             publisher.record_written(self)
             if self._ending is not None:
                 raise self._ending
