@@ -148,7 +148,7 @@ def test_an_address_without_a_node_exits_1_with_its_line(conf: Path) -> None:
     [
         (
             NODES + node("spare", "10.0.0.20", "dpu"),
-            "cluster-conf.yaml: node spare has label offMeshNodeType=dpu, in the map it is not in it\n",
+            "cluster-conf.yaml: node spare has label offMeshNodeType=dpu, in the map it is in no role\n",
         ),
         (
             NODES.replace("cpu-a", "cpu-z"),
@@ -194,7 +194,7 @@ def test_json_is_sorted_and_complete(conf: Path) -> None:
         "singles": [{"nodeIP": "10.0.0.9", "nodeName": "plain"}],
         "unmapped": ["spare"],
         "unresolved": [],
-        "conflicts": ["node spare has label offMeshNodeType=cpu, in the map it is not in it"],
+        "conflicts": ["node spare has label offMeshNodeType=cpu, in the map it is in no role"],
     }
 
 

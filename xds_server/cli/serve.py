@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import click
 
 from xds_server import app
-from xds_server.cli.addresses import check_address, is_loopback
+from xds_server.cli.addresses import is_loopback
 from xds_server.cli.files import find_cluster_conf
 from xds_server.cli.logs import log_options
 from xds_server.cli.progress import LoadProgress
+from xds_server.debug.address import split_address
 from xds_server.exceptions import InputError
 from xds_server.settings import MeshSettings, ServeSettings, StreamSettings
 
@@ -114,7 +115,7 @@ def _check_addresses(flags: Mapping[str, Any]) -> None:
         flag = "--" + name.replace("_", "-")
         if not flags[name] and name != "http_address":
             continue
-        host = check_address(flag, flags[name])
+        host, _ = split_address(flags[name], flag)
         if name == "grpc_address" and not is_loopback(host) and not flags["insecure_grpc_anywhere"]:
             expected = "expected a loopback address, or add --insecure-grpc-anywhere"
             raise InputError(f"{flag} is {flags[name]!r}: {expected}")

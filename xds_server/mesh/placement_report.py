@@ -111,5 +111,5 @@ def _label_conflict(node: NodeIdentity, roles: set[str]) -> str:
         return f"node {node.name} has label {NODE_TYPE_LABEL}={label}: expected cpu or dpu"
     if label in roles:
         return ""
-    role = ", ".join(sorted(roles)) or "not in it"
+    role = ", ".join(sorted(roles)) or "in no role"
     return f"node {node.name} has label {NODE_TYPE_LABEL}={label}, in the map it is {role}"
