@@ -33,7 +33,7 @@ class HeldClients:
         lost = json.loads(self._output.readline())["lost"]
         self._process.wait()
         if lost:
-            raise RuntimeError(f"{lost} of {self.summary['clients']} clients lost their stream")
+            raise RuntimeError(f"of {self.summary['clients']} clients some lost their stream: {lost}")
         return [Arrival(*row) for row in json.loads(self._arrivals.read_text())]
 
 

@@ -94,7 +94,7 @@ def main() -> None:
             recorder.holding = True
             with contextlib.suppress(KeyboardInterrupt):
                 clients.run(given.hold)
-            print(json.dumps({"lost": given.clients - clients.open_clients}), flush=True)
+            print(json.dumps({"lost": clients.ended}), flush=True)
     if given.arrivals:
         given.arrivals.write_text(json.dumps(list(recorder.arrivals(given.mark))))
 

@@ -4,6 +4,7 @@ import contextlib
 import select
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -138,8 +139,9 @@ class Ztunnels:
                 self._turn(self._by_socket[number])
 
     @property
-    def open_clients(self) -> int:
-        return sum(not client.call.ended for client in self.clients)
+    def ended(self) -> Counter[str]:
+        """Why streams ended, and how many for each reason."""
+        return Counter(client.call.ended for client in self.clients if client.call.ended)
 
     @property
     def all_told(self) -> bool:

@@ -107,9 +107,9 @@ async def test_streams_that_the_server_ends_are_lost_not_refused() -> None:
     async with running_ads("a") as server:
         with watching(server.address) as watched:
             await watched.synchronize(2)
-            assert watched.clients.open_clients == 2
+            assert not watched.clients.ended
             stopping = asyncio.create_task(server.server.stop())
-            await watched.until(lambda: watched.clients.open_clients == 0)
+            await watched.until(lambda: watched.clients.ended.total() == 2)
             await stopping
     assert summary(watched.clients, watched.recorder)["refused"] == 0
 

@@ -74,9 +74,8 @@ def test_a_client_is_synced_when_all_it_was_sent_is_accepted(steps: list[Step], 
 
 
 def test_every_answer_is_counted() -> None:
-    record, _ = played(
-        SENT_1, SENT_2, ("sent", "3"), ("ack", "1"), ("nack", "2", "no"), ("ack", "2"), ("ack", "9"), ("ack", "")
-    )
+    sent, answers = (SENT_1, SENT_2, ("sent", "3")), (("ack", "1"), ("nack", "2", "no"))
+    record, _ = played(*sent, *answers, ("ack", "2"), ("ack", "9"), ("ack", ""))
     assert (record.sent, record.sent_bytes) == (3, 30)
     assert (record.acknowledged, record.rejected, record.stale) == (1, 1, 2)
     assert (record.sent_nonce, record.acknowledged_nonce) == ("3", "1")

@@ -1,4 +1,4 @@
-"""Clients that are wrong, careless or hostile: no crash, a bounded cost, a clear word, and no other harmed."""
+"""Clients that are wrong, careless or hostile: no crash, a bounded cost, no other harmed."""
 
 from collections.abc import Callable
 

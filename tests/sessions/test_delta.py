@@ -291,7 +291,7 @@ def test_a_client_too_slow_for_the_log_is_ended_and_may_return() -> None:
     held = {entry.name: entry.version for entry in pair.ask().entries}
     for name in "bcde":
         mesh.publish(workload(name))
-    with pytest.raises(SlowPeerError, match="too slow: changes of .*Address since 1 are forgotten"):
+    with pytest.raises(SlowPeerError, match=r"too slow: changes of .*Address since 1 are forgotten"):
         pair.receive()
     back = DeltaPair(mesh)
     assert back.ask(versions=held).names == ["b", "c", "d", "e"]
