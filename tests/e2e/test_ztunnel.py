@@ -16,12 +16,8 @@ import pytest
 from tests.helpers.offmesh import EXAMPLE, serve
 from tests.helpers.tls_forwarder import tls_forwarder, write_certificate
 
-ZTUNNEL = os.environ.get("ZTUNNEL_BIN", "")
-pytestmark = [
-    pytest.mark.ztunnel,
-    pytest.mark.skipif(not ZTUNNEL, reason="ZTUNNEL_BIN names no ztunnel"),
-    pytest.mark.xdist_group("ztunnel"),
-]
+ZTUNNEL = os.environ["ZTUNNEL_BIN"]
+pytestmark = pytest.mark.xdist_group("ztunnel")
 
 
 def environment(port: int, root: Path) -> dict[str, str]:
