@@ -25,8 +25,8 @@ from xds_server.mesh.address import Address
 from xds_server.mesh.graph import Mesh, new_registry
 from xds_server.sessions.clients import Clients
 from xds_server.settings import ServeSettings
-from xds_server.sources.cluster_conf import ClusterConfSource
-from xds_server.sources.manifests import ManifestSource
+from xds_server.sources.manifests.source import ManifestSource
+from xds_server.sources.placement.source import ClusterConfSource
 from xds_server.sources.problems import Problems
 from xds_server.store.collection import Change
 from xds_server.transport.ads import AggregatedDiscoveryService

@@ -23,7 +23,7 @@ from xds_server.objects.kubernetes import (
     object_key,
 )
 from xds_server.settings import MeshSettings
-from xds_server.sources.placement_map import parse_placement_map
+from xds_server.sources.placement.parse import parse_placement_map
 
 SIZES = [Size(pods=1, services=1, nodes=1), Size(pods=700, services=45, nodes=17)]
 SIZE = SIZES[-1]

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from xds_server.cli import main
-from xds_server.sources.placement_map import parse_placement_map
+from xds_server.sources.placement.parse import parse_placement_map
 
 ROOT = Path(__file__).parents[2]
 MAP = """\

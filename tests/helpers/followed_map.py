@@ -9,7 +9,7 @@ from pathlib import Path
 from xds_server.exceptions import Problem
 from xds_server.mesh.graph import new_registry
 from xds_server.objects.cluster_conf import Pair, Single
-from xds_server.sources.cluster_conf import ClusterConfSource
+from xds_server.sources.placement.source import ClusterConfSource
 from xds_server.sources.problems import Problems
 from xds_server.store.collection import Change
 

@@ -18,8 +18,8 @@ from asyncinotify import Inotify, Mask
 from xds_server.exceptions import LocalError
 from xds_server.objects.cluster_conf import Pair
 from xds_server.objects.kubernetes import KINDS, Namespace, Node, Pod, Service
-from xds_server.sources.holdings import Timing
-from xds_server.sources.manifests import ManifestSource
+from xds_server.sources.manifests.holdings import Timing
+from xds_server.sources.manifests.source import ManifestSource
 from xds_server.sources.problems import Problems
 from xds_server.store.collection import Change
 from xds_server.store.graph import Graph

@@ -8,8 +8,8 @@ import msgspec
 import yaml
 
 from xds_server.exceptions import Problem
-from xds_server.sources.findings import shown
-from xds_server.sources.yaml_values import Mapping
+from xds_server.sources.manifests.yaml_values import Mapping
+from xds_server.sources.placement.findings import shown
 
 _NOTICE = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`(?P<path>\$.*)`)?", re.DOTALL).fullmatch
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL).fullmatch

@@ -4,10 +4,10 @@ import pytest
 
 from xds_server.exceptions import Problem
 from xds_server.objects.kubernetes import Node, ObjectMeta
-from xds_server.sources.decode import Contents, ObjectId
-from xds_server.sources.holdings import Holdings, Timing, Verdict
-from xds_server.sources.reading import Mark, Outcome, Reading
-from xds_server.sources.survey import Stamp
+from xds_server.sources.manifests.decode import Contents, ObjectId
+from xds_server.sources.manifests.holdings import Holdings, Timing, Verdict
+from xds_server.sources.manifests.reading import Mark, Outcome, Reading
+from xds_server.sources.watch.survey import Stamp
 
 SETTLE, RETRY, LONGEST = 10.0, 1.0, 60.0
 

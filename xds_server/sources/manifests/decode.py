@@ -20,9 +20,9 @@ import yaml
 
 from xds_server.exceptions import Problem
 from xds_server.objects.kubernetes import CLUSTER_SCOPED, KINDS, KubernetesObject, ObjectMeta, object_key
-from xds_server.sources.forms import Form, Head, Json, Plain
-from xds_server.sources.refusals import Refusal, describe, explain, explain_json, explain_yaml
-from xds_server.sources.yaml_values import Mapping, documents
+from xds_server.sources.manifests.forms import Form, Head, Json, Plain
+from xds_server.sources.manifests.refusals import Refusal, describe, explain, explain_json, explain_yaml
+from xds_server.sources.manifests.yaml_values import Mapping, documents
 
 ObjectId = tuple[type[KubernetesObject], str]
 """Kind and key: what an object is known by."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from xds_server.exceptions import Problem
-from xds_server.sources.decode import Contents, ObjectId
-from xds_server.sources.definitions import Definitions
-from xds_server.sources.reading import Mark, Outcome, Reading
+from xds_server.sources.manifests.decode import Contents, ObjectId
+from xds_server.sources.manifests.definitions import Definitions
+from xds_server.sources.manifests.reading import Mark, Outcome, Reading
 
 _MOST_PROBLEMS = 100
 

@@ -14,7 +14,7 @@ from tests.helpers.placement_maps import maps
 from xds_server.exceptions import InputError, LocalError
 from xds_server.mesh.graph import new_registry
 from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
-from xds_server.sources.cluster_conf import put_in_force
+from xds_server.sources.placement.source import put_in_force
 
 ONE = "pairs:\n- {cpuNodeIP: 10.0.0.1, dpuNodeIP: 10.0.0.2}\nsingles: [10.0.0.9]\n"
 OTHER = "pairs:\n- {cpuNodeIP: 10.0.0.1, dpuNodeIP: 10.0.0.3}\nsingles: [10.0.0.9]\n"

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds_server.sources.yaml_values import PARSER, documents
+from xds_server.sources.manifests.yaml_values import PARSER, documents
 
 each_parser = pytest.mark.parametrize("parser", [PARSER, yaml.SafeLoader])
 

@@ -7,8 +7,8 @@ import pytest
 
 from xds_server.exceptions import Problem
 from xds_server.objects.kubernetes import Node
-from xds_server.sources.decode import Contents
-from xds_server.sources.reading import Mark, Outcome, Reading, read, read_now
+from xds_server.sources.manifests.decode import Contents
+from xds_server.sources.manifests.reading import Mark, Outcome, Reading, read, read_now
 
 TEXT = "{apiVersion: v1, kind: Node, metadata: {name: a}}"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xds_server.exceptions import Problem
 from xds_server.objects.kubernetes import Namespace, Node, Pod
-from xds_server.sources.decode import Contents, decode
+from xds_server.sources.manifests.decode import Contents, decode
 
 Value = dict[str, Any]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.helpers.placement_maps import as_plain_data, maps
 from xds_server.exceptions import Problem
 from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
-from xds_server.sources.placement_map import PlacementError, parse_placement_map
+from xds_server.sources.placement.parse import PlacementError, parse_placement_map
 
 PAIR = "pairs:\n- {cpuNodeIP: 10.0.0.1, dpuNodeIP: 10.0.0.2, cpuNodeName: a, dpuNodeName: b}\n"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from xds_server.exceptions import LocalError
 from xds_server.objects.kubernetes import KINDS
-from xds_server.sources.decode import ObjectId
-from xds_server.sources.files import FileWatch
-from xds_server.sources.holdings import Holdings, Timing
+from xds_server.sources.manifests.decode import ObjectId
+from xds_server.sources.manifests.holdings import Holdings, Timing
+from xds_server.sources.manifests.reading import read
 from xds_server.sources.problems import Problems
-from xds_server.sources.reading import read
+from xds_server.sources.watch.files import FileWatch
 from xds_server.store.registry import Registry
 
 Progress = Callable[[int, int], None]

@@ -11,7 +11,7 @@ Theory
 from collections.abc import Collection, Iterator, Mapping
 
 from xds_server.objects.kubernetes import KubernetesObject
-from xds_server.sources.decode import ObjectId
+from xds_server.sources.manifests.decode import ObjectId
 from xds_server.store.multimap import MultiMap
 
 Objects = Mapping[ObjectId, KubernetesObject]

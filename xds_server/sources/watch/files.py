@@ -15,8 +15,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
-from xds_server.sources.folder_events import Event, FolderEvents, open_folder_events
-from xds_server.sources.survey import (
+from xds_server.sources.watch.folder_events import Event, FolderEvents, open_folder_events
+from xds_server.sources.watch.survey import (
     Stamp,
     Survey,
     Wanted,

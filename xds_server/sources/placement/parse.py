@@ -8,11 +8,11 @@ pods of the other half to the wrong ztunnel.
 from yaml.events import Event, MappingStartEvent, ScalarEvent, SequenceStartEvent
 
 from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
-from xds_server.sources.findings import Findings, PlacementError
-from xds_server.sources.node_fields import ADDRESS, NAME, canonical_address, is_node_name
-from xds_server.sources.node_roles import CPU, DPU, SINGLE, NodeRoles, Row
-from xds_server.sources.yaml_document import read_document
-from xds_server.sources.yaml_shapes import NULLS, Shapes, Texts, found, is_empty, line_of
+from xds_server.sources.placement.findings import Findings, PlacementError
+from xds_server.sources.placement.node_fields import ADDRESS, NAME, canonical_address, is_node_name
+from xds_server.sources.placement.node_roles import CPU, DPU, SINGLE, NodeRoles, Row
+from xds_server.sources.placement.yaml_document import read_document
+from xds_server.sources.placement.yaml_shapes import NULLS, Shapes, Texts, found, is_empty, line_of
 
 __all__ = ["PlacementError", "parse_placement_map"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from asyncinotify import Inotify, Mask, Watch
 
-from xds_server.sources.files import FileWatch
-from xds_server.sources.folder_events import Event, FolderEvents, open_folder_events
+from xds_server.sources.watch.files import FileWatch
+from xds_server.sources.watch.folder_events import Event, FolderEvents, open_folder_events
 
 NEVER = 3600.0
 """A scan pause that no test lives to see: what is named was told by the kernel."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xds_server.exceptions import Problem
-from xds_server.sources.decode import Contents, decode
-from xds_server.sources.survey import Stamp
+from xds_server.sources.manifests.decode import Contents, decode
+from xds_server.sources.watch.survey import Stamp
 
 Decode = Callable[[str, bytes], Contents | Problem]
 

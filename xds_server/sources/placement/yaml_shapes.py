@@ -28,8 +28,8 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from xds_server.sources.findings import Findings, shown
-from xds_server.sources.yaml_values import PARSER
+from xds_server.sources.manifests.yaml_values import PARSER
+from xds_server.sources.placement.findings import Findings, shown
 
 Texts = dict[str, ScalarEvent | None]
 """The values of a mapping by key; None is one that is stated but is no text."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from xds_server.exceptions import LocalError, Problem
 from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
-from xds_server.sources.files import FileWatch
-from xds_server.sources.placement_map import PlacementError, parse_placement_map
+from xds_server.sources.placement.parse import PlacementError, parse_placement_map
 from xds_server.sources.problems import Problems
+from xds_server.sources.watch.files import FileWatch
 from xds_server.store.collection import Source, V
 from xds_server.store.registry import Registry
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import yaml
 
-from xds_server.sources.findings import Findings
-from xds_server.sources.yaml_shapes import Shapes
+from xds_server.sources.placement.findings import Findings
+from xds_server.sources.placement.yaml_shapes import Shapes
 
 
 def read_document(text: bytes, findings: Findings, read: Callable[[Shapes], None]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xds_server.sources.placement_map import PlacementError, parse_placement_map
+from xds_server.sources.placement.parse import PlacementError, parse_placement_map
 
 ADDRESS = "an IP address such as 192.168.50.130 or fd00::130"
 NAME = "a node name (lower case letters, digits, - and ., at most 253 characters)"

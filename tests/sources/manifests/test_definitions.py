@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xds_server.objects.kubernetes import Namespace, Node, ObjectMeta
-from xds_server.sources.decode import ObjectId
-from xds_server.sources.definitions import Definitions, Objects
+from xds_server.sources.manifests.decode import ObjectId
+from xds_server.sources.manifests.definitions import Definitions, Objects
 
 
 def node(uid: str) -> Node:

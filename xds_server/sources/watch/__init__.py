@@ -1,0 +1,1 @@
+"""Telling which files may have changed: ``files`` is what sources use, the rest is how it knows."""
