@@ -310,3 +310,11 @@ def test_a_first_answer_needs_no_log() -> None:
     assert (answer.names, answer.removed) == (["a"], ["unknown"])
     answer = returning.expect()
     assert (answer.names, answer.removed) == (list("abcdef"), ["gone"])
+
+
+def test_what_went_is_removed_when_the_star_comes_to_an_empty_mesh() -> None:
+    mesh = ServedMesh(workload(POD))
+    pair = DeltaPair(mesh)
+    pair.ask([POD])
+    mesh.publish(without=[POD])
+    assert pair.ask(["*"]).removed == [POD]

@@ -110,7 +110,7 @@ class DeltaSession(Session):
             names = served.changed_since(subscription.cursor)
             return _split(served, names)
         held, versions = subscription.held, served.versions
-        if held == versions:
+        if held and held == versions:
             return set(), set()
         changed = {name for name, version in versions.items() if held.get(name) != version}
         # The log has something to say here only for a client that asked for the wildcard later.
