@@ -49,6 +49,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (("--manifests=examples", "--grpc-address=example.com:0"), "expected a loopback address"),
         (("--manifests=examples", "--grpc-address=nonsense"), "expected HOST:PORT"),
         (("--manifests=examples", "--http-address=127.0.0.1:99999"), "--http-address"),
+        (("--manifests=examples", "--secure-grpc-address=nonsense"), "--secure-grpc-address nonsense"),
         (("--manifests=examples", "--drain-seconds=-1"), "drain-seconds"),
         (("--nonsense",), "--nonsense"),
     ],
@@ -204,6 +205,12 @@ def test_json_logs_are_one_object_a_line(mesh: Mesh, tmp_path: Path) -> None:
     lines = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
     assert lines
     assert all({"time", "level", "logger", "message"} <= json.loads(line).keys() for line in lines)
+
+
+def test_the_secure_port_stays_off_and_says_so(mesh: Mesh, tmp_path: Path) -> None:
+    with serve(tmp_path, "--secure-grpc-address=:0", manifests=mesh.folder, cluster_conf=mesh.conf):
+        assert sorted(json.loads((tmp_path / "ready.json").read_text())) == ["grpc", "health", "http"]
+        assert "the secure port :0 stays off" in (tmp_path / "log").read_text()
 
 
 def test_versions_are_equal_on_another_replica(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ from xds_server.exceptions import InputError
 from xds_server.settings import MeshSettings, ServeSettings, StreamSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+log = logging.getLogger(__name__)
 
 _DEFAULTS = ServeSettings(manifests=(), cluster_conf=Path("cluster-conf.yaml"))
 _TRY = (
@@ -49,6 +52,11 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
     type=click.Path(path_type=Path),
 )
 @_flag("--grpc-address", _DEFAULTS.grpc_address, "xDS without TLS, for local tools; '' turns it off.")
+@_flag(
+    "--secure-grpc-address",
+    ":15012",
+    "xDS over TLS. It stays off in this version, which has no certificates; '' says so without a word.",
+)
 @_flag("--insecure-grpc-anywhere", False, "Allow --grpc-address on more than loopback.", is_flag=True)
 @_flag("--http-address", _DEFAULTS.http_address, "Debug HTTP and metrics.")
 @_flag("--health-address", _DEFAULTS.health_address, "Probes: /ready, /live, /healthz; '' turns it off.")
@@ -78,6 +86,8 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
 def serve(**flags: Any) -> None:
     """Serve the mesh to ztunnels: xDS and workload discovery, with a debug HTTP beside it."""
     settings = _settings(flags)
+    if flags["secure_grpc_address"]:
+        log.info("the secure port %s stays off: no certificates yet", flags["secure_grpc_address"])
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt), LoadProgress() as progress:
         asyncio.run(app.serve(settings, progress, _announce))
 
@@ -111,7 +121,7 @@ def _check_addresses(flags: Mapping[str, Any]) -> None:
         InputError: names the flag.
 
     """
-    for name in ("grpc_address", "http_address", "health_address"):
+    for name in ("grpc_address", "secure_grpc_address", "http_address", "health_address"):
         flag = "--" + name.replace("_", "-")
         if not flags[name] and name != "http_address":
             continue

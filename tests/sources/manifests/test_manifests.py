@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,21 +37,32 @@ def nodes(*names: str, uid: str = "") -> str:
     return "".join(f"---\n{json.dumps(node(name, uid))}\n" for name in names)
 
 
+class CountingGraph(Graph):
+    """Knows how many transactions there were."""
+
+    transactions = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.transactions += 1
+        with super().transaction():
+            yield
+
+
 class Running:
     """A source at work, and every change of nodes that a listener was told."""
 
     def __init__(self, *paths: Path, timing: Timing = TIMING) -> None:
-        self.registry = Registry(Graph(), (*KINDS.values(), Pair))
+        self.graph = CountingGraph()
+        self.registry = Registry(self.graph, (*KINDS.values(), Pair))
         self.problems = Problems()
         self.source = ManifestSource(paths, self.registry, self.problems, timing)
         self.history: list[str] = []
         """``+name`` for a node that was set, ``-name`` for one that was removed."""
-        self.transactions = 0
         self._told = asyncio.Event()
         self.registry.graph.listen(self.registry.of(Node), self._receive)
 
     def _receive(self, changes: Mapping[str, Change[Node]]) -> None:
-        self.transactions += 1
         self.history += sorted(
             f"{'-' if change.new is None else '+'}{key}" for key, change in changes.items()
         )
@@ -93,7 +104,7 @@ def ignore_progress(_done: int, _total: int) -> None:
 async def running(*paths: Path, timing: Timing = TIMING) -> AsyncIterator[Running]:
     run = Running(*paths, timing=timing)
     await run.source.load(ignore_progress)
-    run.history, run.transactions = [], 0
+    run.history, run.graph.transactions = [], 0
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         following = tasks.create_task(run.source.follow())
         yield run
@@ -208,6 +219,19 @@ async def test_a_text_that_says_the_same_changes_nothing(tmp_path: Path, sentine
         os.utime(path)
         sentinel.unlink()
         assert await run.until("-sentinel") == ["-sentinel"]
+        assert run.graph.transactions == 1
+
+
+async def test_a_changed_definition_that_is_not_in_force_changes_nothing(
+    tmp_path: Path, sentinel: Path
+) -> None:
+    (tmp_path / "1.yaml").write_text(nodes("a"))
+    (tmp_path / "2.yaml").write_text(nodes("a", uid="2"))
+    async with running(tmp_path) as run:
+        (tmp_path / "2.yaml").write_text(nodes("a", uid="3"))
+        sentinel.unlink()
+        assert await run.until("-sentinel") == ["-sentinel"]
+        assert run.graph.transactions == 1
 
 
 async def test_objects_of_files_changed_together_change_in_one_transaction(tmp_path: Path) -> None:
@@ -215,7 +239,7 @@ async def test_objects_of_files_changed_together_change_in_one_transaction(tmp_p
         for number in range(50):
             (tmp_path / f"{number}.yaml").write_text(nodes(f"n{number}", f"m{number}"))
         await run.until(*(f"+n{number}" for number in range(50)))
-        assert run.transactions == 1
+        assert run.graph.transactions == 1
 
 
 async def test_a_change_of_one_file_of_200_reads_only_that_file(tmp_path: Path) -> None:
@@ -311,6 +335,16 @@ async def test_a_broken_file_keeps_what_it_held_and_goes_on_when_it_is_mended(
         path.write_text(json.dumps(node("a")))
         assert await run.until("-b", "-c") == ["-b", "-c"]
         assert run.told() == []
+
+
+async def test_a_broken_file_that_is_mended_does_not_wait_for_its_next_trial(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(LIST[:-1])
+    patient = Timing(retry_seconds=3600, longest_retry_seconds=3600, scan_seconds=3600)
+    async with running(tmp_path, timing=patient) as run:
+        assert len(run.told()) == 1
+        path.write_text(LIST)
+        assert await run.until("+a", "+b", "+c") == ["+a", "+b", "+c"]
 
 
 async def test_an_emptied_file_keeps_what_it_held_until_it_is_deleted(tmp_path: Path, sentinel: Path) -> None:
@@ -409,7 +443,7 @@ async def test_the_swap_of_a_mounted_configmap_is_one_change_without_removals(tm
         (mount / "..data_tmp").replace(mount / "..data")
         shutil.rmtree(mount / "..1")
         assert await run.until("+a", "+b") == ["+a", "+b"]
-        assert run.transactions == 1
+        assert run.graph.transactions == 1
         (mount / "b.yaml").unlink()
         assert await run.until("-b") == ["-b"]
 

@@ -1,13 +1,14 @@
 """What one reading of a manifest file finds."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from xds_server.exceptions import Problem
 from xds_server.objects.kubernetes import Node
-from xds_server.sources.manifests.decode import Contents
+from xds_server.sources.manifests.decode import Contents, decode
 from xds_server.sources.manifests.reading import Mark, Outcome, Reading, read, read_now
 
 TEXT = "{apiVersion: v1, kind: Node, metadata: {name: a}}"
@@ -68,10 +69,17 @@ def test_a_bug_in_decoding_is_a_problem_of_that_file_alone(
     ]
 
 
-@pytest.mark.parametrize("padding", [0, 200 * 1024])
-async def test_small_and_large_files_are_read_alike(tmp_path: Path, padding: int) -> None:
+@pytest.mark.parametrize(("padding", "in_a_thread"), [(0, False), (200 * 1024, True)])
+async def test_only_a_large_file_is_worth_a_thread(tmp_path: Path, padding: int, in_a_thread: bool) -> None:
+    threads: list[threading.Thread] = []
+
+    def note_thread(where: str, text: bytes) -> Contents | Problem:
+        threads.append(threading.current_thread())
+        return decode(where, text)
+
     path = tmp_path / "a.yaml"
     path.write_text(TEXT + "\n" * padding)
-    result = (await read(path, Mark())).result
+    result = (await read(path, Mark(), note_thread)).result
     assert isinstance(result, Contents)
     assert list(result.objects) == [(Node, "a")]
+    assert [thread is not threading.main_thread() for thread in threads] == [in_a_thread]

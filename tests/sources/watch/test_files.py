@@ -5,6 +5,7 @@ import errno
 import gc
 import os
 import shutil
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -36,10 +37,14 @@ class Watched:
         self.named: set[Path] = set()
         self._batches = batches
 
+    async def take(self) -> None:
+        """Wait for the next that are named."""
+        self.named |= await anext(self._batches)
+
     async def until(self, *paths: Path) -> set[Path]:
-        """Wait until all ``paths`` were named; return everything that was."""
+        """Wait until all ``paths`` were named; return and forget everything that was."""
         while not self.named.issuperset(paths):
-            self.named |= await anext(self._batches)
+            await self.take()
         named, self.named = self.named, set()
         return named
 
@@ -59,6 +64,25 @@ class Full(Inotify):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+class DeafToOne(FolderEvents):
+    """Misses what happens to one file."""
+
+    missed = "missed.yaml"
+
+    def take(self) -> list[Event]:
+        return [event for event in super().take() if event.name != self.missed]
+
+
+def deaf_to_one() -> FolderEvents:
+    return DeafToOne(Inotify(sync_timeout=0))
+
+
+async def hear() -> None:
+    """Give the loop turns in which the kernel is heard."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 def deaf() -> None:
     """A system, or a file system, that tells of no change."""
 
@@ -66,10 +90,11 @@ def deaf() -> None:
 @asynccontextmanager
 async def watching(
     *paths: Path,
+    wanted: Callable[[str], bool] = is_yaml,
     scan_seconds: float = NEVER,
     listen: Callable[[], FolderEvents | None] = open_folder_events,
 ) -> AsyncIterator[Watched]:
-    watch = FileWatch(paths, is_yaml, scan_seconds, listen)
+    watch = FileWatch(paths, wanted, scan_seconds, listen)
     try:
         async with asyncio.timeout(10), aclosing(watch.changes()) as batches:
             yield Watched(watch, batches)
@@ -158,17 +183,26 @@ async def test_a_changed_file_is_named_and_no_other(
 
 
 async def test_a_file_is_not_named_while_its_writer_holds_it_open(tmp_path: Path) -> None:
-    half, whole = tmp_path / "half.yaml", tmp_path / "whole.yaml"
+    half, begun, whole = tmp_path / "half.yaml", tmp_path / "begun.yaml", tmp_path / "whole.yaml"
     half.write_text("old")
     async with watching(tmp_path) as watched:
         with half.open("w") as new:
             new.write("hal")
             new.flush()
-            (tmp_path / "begun.yaml").open("w").close()
-            whole.write_text("new")
-            assert half not in await watched.until(whole)
-            new.write("f")
+            with begun.open("w"):
+                whole.write_text("new")
+                assert await watched.until(whole) == {whole}
+            assert await watched.until(begun) == {begun}
         assert await watched.until(half) == {half}
+
+
+async def test_a_new_hard_link_is_named_though_nobody_writes_to_it(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.write_text("whole")
+    async with watching(root) as watched:
+        (root / "a.yaml").hardlink_to(elsewhere)
+        assert await watched.until(root / "a.yaml") == {root / "a.yaml"}
 
 
 @pytest.mark.parametrize("name", [".hidden.yaml", "a.yaml~", ".a.yaml.swp", "#a.yaml#", "a.txt", "4913"])
@@ -247,6 +281,20 @@ async def test_a_folder_moved_within_is_named_under_both_names_and_watched_under
         deep.mkdir(parents=True)
         (deep / "b.yaml").write_text("new")
         assert await watched.until(deep / "b.yaml") == {deep / "b.yaml"}
+
+
+async def test_a_folder_replaced_by_another_of_its_name_is_watched_anew(tmp_path: Path) -> None:
+    root, deep = tmp_path / "root", tmp_path / "root" / "sub" / "deep"
+    deep.mkdir(parents=True)
+    (deep / "a.yaml").write_text("old")
+    async with watching(root) as watched:
+        (root / "sub").rename(tmp_path / "away")
+        deep.mkdir(parents=True)
+        (deep / "a.yaml").write_text("new")
+        assert await watched.until(deep / "a.yaml") == {deep / "a.yaml"}
+        (tmp_path / "away" / "deep" / "b.yaml").write_text("not ours")
+        (deep / "c.yaml").write_text("new")
+        assert await watched.until(deep / "c.yaml") == {deep / "c.yaml"}
 
 
 async def test_a_given_folder_is_named_with_its_files_when_it_goes_and_when_it_returns(
@@ -354,6 +402,14 @@ async def test_changes_while_the_reader_is_busy_come_as_one_batch(tmp_path: Path
         assert await watched.until(*files) == files
 
 
+async def test_what_happened_while_the_reader_was_busy_is_named_without_further_ado(tmp_path: Path) -> None:
+    async with watching(tmp_path) as watched:
+        for name in ("a.yaml", "b.yaml"):
+            (tmp_path / name).write_text("new")
+            await hear()
+            assert await watched.until(tmp_path / name) == {tmp_path / name}
+
+
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_scan_finds_what_no_event_told(tmp_path: Path, change: Callable[[Path], None]) -> None:
     changed = tmp_path / "a.yaml"
@@ -390,6 +446,40 @@ async def test_events_that_were_dropped_are_made_up_for_by_a_look_at_everything(
         new.parent.mkdir()
         new.write_text("new")
         assert await watched.until(changed, gone, new) == {changed, gone, new}
+
+
+async def test_a_scan_takes_place_though_other_files_change_all_the_time(tmp_path: Path) -> None:
+    missed, busy = tmp_path / DeafToOne.missed, tmp_path / "busy.yaml"
+    async with watching(tmp_path, scan_seconds=0.01, listen=deaf_to_one) as watched:
+        missed.write_text("new")
+        while missed not in watched.named:
+            busy.write_text("new")
+            await hear()
+            await watched.take()
+
+
+async def test_a_folder_that_appears_during_a_scan_stays_under_watch(tmp_path: Path) -> None:
+    listing, go_on = threading.Event(), threading.Event()
+
+    def wanted(name: str) -> bool:
+        """Hold up the scan, which alone asks from a thread of its own, until the test lets it go on."""
+        if threading.current_thread() is not threading.main_thread():
+            listing.set()
+            go_on.wait(10)
+        return is_yaml(name)
+
+    first, second = tmp_path / "new" / "a.yaml", tmp_path / "new" / "b.yaml"
+    (tmp_path / "old.yaml").write_text("old")
+    async with watching(tmp_path, wanted=wanted) as watched:
+        scan = asyncio.create_task(watched.watch._scan())
+        await asyncio.to_thread(listing.wait, 10)
+        first.parent.mkdir()
+        first.write_text("new")
+        assert await watched.until(first) == {first}
+        go_on.set()
+        await scan
+        second.write_text("new")
+        assert await watched.until(second) == {second}
 
 
 async def test_without_watches_left_files_are_found_by_scans_and_the_log_says_so_once(

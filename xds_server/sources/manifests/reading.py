@@ -45,11 +45,11 @@ class Reading(NamedTuple):
     result: Contents | Problem | Outcome
 
 
-async def read(path: Path, before: Mark) -> Reading:
+async def read(path: Path, before: Mark, decode: Decode = decode) -> Reading:
     """Read a file whose last reading had the mark ``before``; a large one in a thread."""
     if _size(path) > _LARGE_BYTES:
-        return await asyncio.to_thread(read_now, path, before)
-    return read_now(path, before)
+        return await asyncio.to_thread(read_now, path, before, decode)
+    return read_now(path, before, decode)
 
 
 def read_now(path: Path, before: Mark, decode: Decode = decode) -> Reading:
