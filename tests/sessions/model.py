@@ -259,8 +259,7 @@ class DeltaClient(ModelClient):
     def take_star(self) -> None:
         if not self.star:
             # What is under way from an earlier wildcard would be taken for a part of this one.
-            while self.to_client:
-                self.client_reads()
+            self.settle()
             self.star = True
             self.left.clear()
             self.to_server.append({"subscribe": [STAR]})

@@ -104,6 +104,7 @@ def test_events_that_the_kernel_had_no_room_for_are_a_loss(events: FolderEvents,
         (folder / "a").touch()
         (folder / "a").unlink()
     assert events.take()[-1] == Event(lost=True)
+    assert not events.watch({str(folder)}), "the watch itself was not lost"
 
 
 def test_a_kernel_without_watches_left_is_noticed_and_logged_once(
