@@ -19,9 +19,9 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 class Server:
     """The server's process and where it listens."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", grpc: str, start_seconds: float) -> None:
-        self._process = process
-        self._folder = Path("/proc") / str(process.pid)
+    def __init__(self, pid: int, grpc: str, start_seconds: float) -> None:
+        self._folder = Path("/proc") / str(pid)
+        self.pid = pid
         self.grpc = grpc
         self.start_seconds = start_seconds
 
@@ -49,7 +49,7 @@ def serving(mesh: Path) -> Iterator[Server]:
     Serve what ``bench/mesh.py`` wrote, on free ports, until the block ends.
 
     Raises:
-        RuntimeError: it did not become ready; the message holds its log.
+        RuntimeError: it did not become ready, or it ended by itself; the message holds its log.
 
     """
     ready, log = mesh / "ready.json", mesh / "server.log"
@@ -67,7 +67,10 @@ def serving(mesh: Path) -> Iterator[Server]:
                 raise RuntimeError(f"offmesh serve did not become ready:\n{log.read_text()}")
             time.sleep(0.005)
         seconds = time.monotonic() - begun
-        yield Server(process, json.loads(ready.read_text())["grpc"], seconds)
+        yield Server(process.pid, json.loads(ready.read_text())["grpc"], seconds)
     finally:
+        ended = process.poll()
         process.kill()
         process.wait()
+        if ended is not None:
+            raise RuntimeError(f"offmesh serve ended by itself with code {ended}:\n{log.read_text()}")

@@ -160,3 +160,9 @@ def test_kinds_are_loaded_before_those_that_are_derived_with_them() -> None:
     assert kinds.index(Namespace) < kinds.index(Service) < kinds.index(EndpointSlice)
     assert kinds.index(Node) < kinds.index(Pod)
     assert set(kinds) > CLUSTER_SCOPED
+
+
+@pytest.mark.parametrize("meta", [{"name": "a\n"}, {"name": "a/b"}, {"name": "a", "namespace": "b/c"}])
+def test_a_name_that_would_make_an_ambiguous_key_is_refused(meta: dict[str, str]) -> None:
+    with pytest.raises(msgspec.ValidationError, match="(?i)expected"):
+        msgspec.convert({"metadata": meta}, Pod)

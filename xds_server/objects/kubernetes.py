@@ -10,7 +10,8 @@ from typing import Annotated
 import msgspec
 
 # What the API server enforces for names (RFC 1123 subdomain); manifests have none before them.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z", max_length=253)]
+NamespaceName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?\Z", max_length=63)]
 PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -35,7 +36,7 @@ class Annotations(Part, frozen=True, rename=None):
 
 class ObjectMeta(Part, frozen=True):
     name: Name
-    namespace: str | None = None
+    namespace: NamespaceName | None = None
     uid: str = ""
     labels: dict[str, str] | None = None
     annotations: Annotations | None = None

@@ -114,7 +114,7 @@ def test_kinds_not_in_use_are_counted_and_are_no_problem(where: str, form: Calla
 
 X300 = "x" * 300
 SHORT = "string of length <= 253"
-SUBDOMAIN = "string matching regex '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"
+SUBDOMAIN = "string matching regex '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\\\\Z'"
 BAD_ITEMS = [
     (without_type(A), "f: items[1] apiVersion is missing"),
     ({**A, "kind": None}, "f: items[1] kind is missing"),

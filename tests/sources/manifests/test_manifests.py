@@ -392,7 +392,7 @@ async def test_one_bad_object_is_a_problem_and_the_others_are_followed(tmp_path:
         assert await run.until("+c") == ["+c"]
         await run.until_problems(
             f"{path}:4: Node B metadata.name is 'B': "
-            "expected string matching regex '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"
+            "expected string matching regex '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\\\\Z'"
         )
 
 
