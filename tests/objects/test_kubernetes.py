@@ -164,5 +164,5 @@ def test_kinds_are_loaded_before_those_that_are_derived_with_them() -> None:
 
 @pytest.mark.parametrize("meta", [{"name": "a\n"}, {"name": "a/b"}, {"name": "a", "namespace": "b/c"}])
 def test_a_name_that_would_make_an_ambiguous_key_is_refused(meta: dict[str, str]) -> None:
-    with pytest.raises(msgspec.ValidationError, match="(?i)expected"):
+    with pytest.raises(msgspec.ValidationError, match=r"(?i)expected"):
         msgspec.convert({"metadata": meta}, Pod)
