@@ -118,7 +118,7 @@ def test_empty_text_is_absent_as_a_field_and_present_as_an_element() -> None:
     assert state_of_the_world_response("", "", "", []) == b""
 
 
-@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("length", [*LENGTHS, 70_000, 1 << 21])
 def test_a_nested_length_is_right_where_the_outer_varint_grows(length: int) -> None:
     entry = resource_entry("n" * length, "v", ResourceType("t").frame("", b"").packed)
     assert read_delta_independently(delta_response("t", "", "", [entry, entry], [])).names == [

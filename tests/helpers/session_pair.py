@@ -104,10 +104,14 @@ class DeltaPair(Pair):
         return self.session.receive_request(request, self.now())
 
     def ask(
-        self, subscribe: Iterable[str] = (), unsubscribe: Iterable[str] = (), **fields: Mapping[str, str]
+        self,
+        subscribe: Iterable[str] = (),
+        unsubscribe: Iterable[str] = (),
+        *,
+        versions: Mapping[str, str] | None = None,
     ) -> Received:
         """Send a request and return the one response to it."""
-        self.send(subscribe, unsubscribe, versions=fields.get("versions"))
+        self.send(subscribe, unsubscribe, versions=versions)
         return self.expect()
 
     def start_on_demand(self) -> None:

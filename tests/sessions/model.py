@@ -384,7 +384,10 @@ class StateClient(ModelClient):
         self.plain = self.star and not self.names
         """Whether no name was ever given on this stream."""
         self.first = True
-        self.asked = False
+        self.restated = False
+        """Whether the server has read other names since its last response."""
+        self.told: set[str] = set()
+        self.told_at = 0
         self.to_server.append({"names": self._stated()})
 
     def _stated(self) -> list[str]:
@@ -407,7 +410,7 @@ class StateClient(ModelClient):
         before = (subscription.wildcard, subscription.names) if subscription else None
         self.pair.send(type_url=self.type_url, **request)  # type: ignore[arg-type]
         subscription = self.pair.session.subscriptions[self.type_url]
-        self.asked |= before != (subscription.wildcard, subscription.names)
+        self.restated |= before != (subscription.wildcard, subscription.names)
 
     def check_silence(self) -> None:
         if self.pair.session.subscriptions:
@@ -421,7 +424,12 @@ class StateClient(ModelClient):
         assert names == sorted(wanted & present.keys())
         for entry in response.entries:
             assert content_version(entry.body) == present[identify(entry)[0]]
-        self.first = self.asked = False
+        if not self.first and not self.restated:
+            followed = self.mesh.changed_at if subscription.wildcard else self.told.union(names)
+            moved = [name for name in followed if self.mesh.changed_at[name] > self.told_at]
+            assert moved, "nothing the client follows has changed"
+        self.told, self.told_at = set(names), self.mesh.catalog.position
+        self.first = self.restated = False
 
     def apply(self, response: Received, wildcard: bool) -> list[str]:
         held = {}

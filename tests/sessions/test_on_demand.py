@@ -85,6 +85,15 @@ def test_duplicate_names_are_one(pair: DeltaPair) -> None:
     assert pair.ask([POD, POD, "/10.0.0.1", "unknown", "unknown"]).names == [POD]
 
 
+def test_a_name_left_before_it_was_answered_is_not_sent(pair: DeltaPair) -> None:
+    pair.send([POD])
+    pair.send([OTHER])
+    pair.send([], [POD])
+    assert pair.expect().names == [OTHER]
+    pair.mesh.publish(workload(POD, "v2"))
+    assert pair.silent
+
+
 def test_several_requests_before_an_answer_get_one_answer(pair: DeltaPair) -> None:
     pair.send([POD])
     pair.send(["unknown"])
@@ -144,6 +153,14 @@ def test_a_service_that_returns_brings_its_workloads(pair: DeltaPair) -> None:
     pair.ask(["ns/new"])
     pair.mesh.publish(workload(OTHER, services=["ns/new"]), service("ns/new"))
     assert pair.expect().names == [OTHER, "ns/new"]
+
+
+def test_a_service_that_appears_brings_the_workloads_that_waited_for_it(pair: DeltaPair) -> None:
+    pair.mesh.publish(workload("early", services=["ns/new"]))
+    assert pair.silent
+    assert pair.ask(["ns/new"]).removed == ["ns/new"]
+    pair.mesh.publish(service("ns/new"))
+    assert pair.expect().names == ["early", "ns/new"]
 
 
 def test_an_address_that_moves_is_followed(pair: DeltaPair) -> None:
@@ -222,6 +239,11 @@ def test_a_returning_client_gets_an_answer_to_what_it_still_waits_for(mesh: Serv
     pair = DeltaPair(mesh)
     response = pair.ask(["*"], ["*"], versions={"/10.0.0.1": "", "/10.9.9.9": "", "ns/unknown": ""})
     assert (response.names, sorted(response.removed)) == ([POD], ["/10.9.9.9", "ns/unknown"])
+
+
+def test_what_it_still_waits_for_is_answered_though_it_is_held_under_another_name(mesh: ServedMesh) -> None:
+    response = DeltaPair(mesh).ask(["*"], ["*"], versions={"/10.0.0.1": "", POD: version(mesh, POD)})
+    assert (response.names, response.removed) == ([POD], [])
 
 
 def test_what_a_service_gained_while_the_client_was_away_is_sent(mesh: ServedMesh) -> None:

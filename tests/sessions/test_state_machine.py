@@ -159,5 +159,5 @@ class Sessions(RuleBasedStateMachine):
         client.check()
 
 
-Sessions.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Sessions.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestSessions = Sessions.TestCase

@@ -90,6 +90,14 @@ def test_names_are_answered_with_all_of_it_when_any_of_it_changes(pair: StatePai
     assert pair.silent
 
 
+def test_a_name_unknown_when_asked_for_is_followed_until_it_appears(pair: StatePair) -> None:
+    pair.ask(["new", "/10.0.0.9"])
+    pair.mesh.publish(workload("new"))
+    assert told(pair, pair.expect()) == {"new"}
+    pair.mesh.publish(service("ns/new", vips=["10.0.0.9"]))
+    assert told(pair, pair.expect()) == {"new", "ns/new"}
+
+
 def test_what_is_gone_is_absent(pair: StatePair) -> None:
     pair.ask([POD])
     pair.mesh.publish(without=[POD])
