@@ -4,7 +4,10 @@ The errors of offmesh, by whose fault they are.
 OffmeshError
 ├── LocalError      ours: a rule of this program was broken
 ├── PeerError       the peer's: a client broke the protocol
-│   └── SlowPeerError   it did not keep up
+│   ├── SlowPeerError         it did not keep up
+│   ├── UnauthenticatedError  it did not prove who it is
+│   ├── DeniedError           it may not have what it asked for
+│   └── LimitError            it, or all together, asked for too much
 ├── InputError      the input's: a file, flag or object cannot be used
 ├── ClusterError    the cluster's: the Kubernetes API refused or vanished
 └── KernelError     the kernel's: a command on a node failed
@@ -27,6 +30,18 @@ class PeerError(OffmeshError):
 
 class SlowPeerError(PeerError):
     """A client did not keep up; it may come back and start afresh."""
+
+
+class UnauthenticatedError(PeerError):
+    """A caller did not prove who it is. The message goes to the caller: it helps, and holds no secret."""
+
+
+class DeniedError(PeerError):
+    """A caller may not have what it asked for. The message goes to the caller."""
+
+
+class LimitError(PeerError):
+    """A caller, or all callers together, asked for more than there is; later it may be there."""
 
 
 class InputError(OffmeshError):

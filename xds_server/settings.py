@@ -35,6 +35,21 @@ class StreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentitySettings:
+    """Who is believed, who may ask for others, and what is issued; all times in seconds."""
+
+    certs: Path = Path("certs")
+    trusted_node_accounts: frozenset[str] = frozenset({"istio-system/ztunnel"})
+    """``namespace/name`` of service accounts that may ask for the identities their node carries."""
+    token_audience: str = "istio-ca"  # noqa: S105 - no secret
+    tls_sans: tuple[str, ...] = ()
+    """Further names and IP addresses of the secure port's own certificate."""
+    default_ttl_seconds: int = 86_400
+    max_ttl_seconds: int = 86_400
+    clock_skew_seconds: int = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
     """Everything ``offmesh serve`` is told."""
 
@@ -45,4 +60,5 @@ class ServeSettings:
     health_address: str = ":8080"
     ready_file: Path | None = None
     mesh: MeshSettings = field(default_factory=MeshSettings)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
