@@ -16,11 +16,14 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
+import grpc
+
 from xds_server.catalog.catalog import Catalog
 from xds_server.debug.http import DebugServer
 from xds_server.debug.readiness import Readiness
 from xds_server.debug.served import Served
 from xds_server.exceptions import InputError
+from xds_server.identity.parts import IdentityParts
 from xds_server.mesh.address import Address
 from xds_server.mesh.graph import Mesh, new_registry
 from xds_server.sessions.clients import Clients
@@ -30,6 +33,10 @@ from xds_server.sources.placement.source import ClusterConfSource
 from xds_server.sources.problems import Problems
 from xds_server.store.collection import Change
 from xds_server.transport.ads import AggregatedDiscoveryService
+from xds_server.transport.authentication import Authentication, NoAuthentication, ProofRequired
+from xds_server.transport.certificate_service import CertificateService
+from xds_server.transport.credentials import server_credentials
+from xds_server.transport.fetch_secrets import SecretFetch
 from xds_server.transport.server import GrpcServer
 
 Progress = Callable[[int, int], None]
@@ -65,8 +72,11 @@ class Server:
         self._readiness = Readiness()
         self._conf = ClusterConfSource(settings.cluster_conf, registry, problems)
         self._manifests = ManifestSource(settings.manifests, registry, problems)
-        self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams)
-        self._grpc = GrpcServer(self._ads, settings.streams)
+        self._identity = IdentityParts(settings, mesh) if settings.secure_grpc_address else None
+        secrets = self._identity.secrets if self._identity else None
+        self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets)
+        self._plain = GrpcServer(self._handlers(NoAuthentication()), settings.streams)
+        self._secure: GrpcServer | None = None
         for collection in mesh.addresses:
             mesh.graph.listen(collection, self._receive_changes)
         self._served = Served(
@@ -82,6 +92,20 @@ class Server:
             admission=self._ads.admission,
             started_at=time.time(),
         )
+
+    def _handlers(self, authentication: Authentication) -> list[grpc.GenericRpcHandler]:
+        """Return everything one port serves."""
+        handlers = list(self._ads.handlers(authentication))
+        if self._identity is not None:
+            parts = self._identity
+            certificates = CertificateService(parts.authorizer, parts.signer, parts.audit)
+            handlers.append(certificates.handler(authentication))
+            handlers.append(SecretFetch(parts.secrets).handler(authentication))
+        return handlers
+
+    @property
+    def _servers(self) -> list[GrpcServer]:
+        return [self._plain] if self._secure is None else [self._plain, self._secure]
 
     def _receive_changes(self, changes: Mapping[str, Change[Address]]) -> None:
         self._catalog.stage_addresses(changes)
@@ -101,7 +125,8 @@ class Server:
         except* InputError as failed:
             raise failed.exceptions[0] from None
         finally:
-            await self._grpc.close()
+            for grpc_server in self._servers:
+                await grpc_server.close()
             for server in debug:
                 await server.stop()
 
@@ -111,7 +136,16 @@ class Server:
         if settings.health_address:
             self.bound["health"] = await health.start(settings.health_address)
         if settings.grpc_address:
-            self.bound["grpc"] = await self._grpc.start(settings.grpc_address)
+            self.bound["grpc"] = await self._plain.start(settings.grpc_address)
+        if self._identity is not None:
+            await self._open_secure_port(self._identity)
+
+    async def _open_secure_port(self, parts: IdentityParts) -> None:
+        await parts.load()
+        proof = ProofRequired(parts.authenticator, lambda _peer: b"")
+        self._secure = GrpcServer(self._handlers(proof), self._settings.streams)
+        credentials = server_credentials(parts.server_certificate)
+        self.bound["secureGrpc"] = await self._secure.start(self._settings.secure_grpc_address, credentials)
 
     async def _work(self, progress: Progress, announce: Callable[[Mapping[str, str]], None]) -> None:
         """Load everything once, then follow it for ever."""
@@ -124,7 +158,8 @@ class Server:
         self._catalog.publish()
         _settle_memory()
         self._ads.ready.set()
-        await self._grpc.set_serving(True)
+        for server in self._servers:
+            await server.set_serving(True)
         self._readiness.have("objects")
         self._write_ready_file()
         announce(self.bound)
@@ -133,11 +168,17 @@ class Server:
             tasks.create_task(self._manifests.follow())
             tasks.create_task(self._ads.publisher.run())
             tasks.create_task(self._ads.watch_writes())
+            if self._identity is not None:
+                tasks.create_task(self._identity.run())
 
     async def _drain(self) -> None:
-        log.info("stopping: draining streams for at most %g s", self._settings.streams.drain_seconds)
+        seconds = self._settings.streams.drain_seconds
+        log.info("stopping: draining streams for at most %g s", seconds)
         self._readiness.need("drain", "draining: this server is stopping")
-        await self._grpc.stop()
+        # From their first step on the servers take no new stream; those drained cannot come back here.
+        await asyncio.gather(
+            *(server.stop(seconds + 1.0) for server in self._servers), self._ads.drain(seconds)
+        )
 
     def _write_ready_file(self) -> None:
         path = self._settings.ready_file

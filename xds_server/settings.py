@@ -32,6 +32,7 @@ class StreamSettings:
     keepalive_timeout_seconds: float = 10.0
     max_receive_bytes: int = 64 << 20
     max_streams: int = 10_000
+    max_streams_per_caller: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,9 @@ class IdentitySettings:
     token_audience: str = "istio-ca"  # noqa: S105 - no secret
     tls_sans: tuple[str, ...] = ()
     """Further names and IP addresses of the secure port's own certificate."""
+    kubeconfig: Path | None = None
+    """Names the cluster that is asked about tokens the server cannot check itself; None asks none."""
+    context: str = ""
     default_ttl_seconds: int = 86_400
     max_ttl_seconds: int = 86_400
     clock_skew_seconds: int = 120
@@ -55,6 +59,7 @@ class ServeSettings:
 
     manifests: tuple[Path, ...]
     cluster_conf: Path
+    secure_grpc_address: str = ":15012"
     grpc_address: str = "127.0.0.1:15010"
     http_address: str = "127.0.0.1:15014"
     health_address: str = ":8080"

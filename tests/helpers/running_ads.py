@@ -17,6 +17,7 @@ from xds_server.sessions.clients import Clients
 from xds_server.settings import StreamSettings
 from xds_server.store.collection import Change
 from xds_server.transport.ads import SERVICE, AggregatedDiscoveryService
+from xds_server.transport.authentication import NoAuthentication
 from xds_server.transport.server import GrpcServer
 
 
@@ -27,12 +28,17 @@ class RunningAds:
         self.catalog = Catalog()
         self.clients = Clients()
         self.ads = AggregatedDiscoveryService(self.catalog, self.clients, settings)
-        self.server = GrpcServer(self.ads, settings)
+        self.settings = settings
+        self.server = GrpcServer(self.ads.handlers(NoAuthentication()), settings)
         self.address = ""
 
     def put(self, *names: str, version: str = "", padding: int = 0) -> None:
         """Stage workloads for the next publication."""
         self.stage({name: workload(name, version, padding) for name in names})
+
+    async def stop(self) -> None:
+        seconds = self.settings.drain_seconds
+        await asyncio.gather(self.server.stop(seconds + 1.0), self.ads.drain(seconds))
 
     def remove(self, *names: str) -> None:
         self.stage(dict.fromkeys(names))
@@ -68,7 +74,7 @@ async def running_ads(*names: str, ready: bool = True, **settings: Any) -> Async
         try:
             yield under_test
         finally:
-            await under_test.server.stop()
+            await under_test.stop()
             for task in running:
                 task.cancel()
 

@@ -167,7 +167,7 @@ async def test_stopping_ends_streams_gracefully_and_takes_no_new_one() -> None:
     async with running_ads("a", drain_seconds=0.4) as server, DeltaClient(server.address) as client:
         await client.subscribe()
         await client.receive()
-        stopping = asyncio.ensure_future(server.server.stop())
+        stopping = asyncio.ensure_future(server.stop())
         assert await client.call.code() == grpc.StatusCode.UNAVAILABLE
         assert await client.call.details() == CLOSING
         await stopping

@@ -8,6 +8,7 @@ PREFIX = "type.googleapis.com/"
 ADDRESS = PREFIX + "istio.workload.Address"
 WORKLOAD = PREFIX + "istio.workload.Workload"
 AUTHORIZATION = PREFIX + "istio.security.Authorization"
+SECRET = PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 
 
 class Resource(msgspec.Struct, frozen=True, gc=False):

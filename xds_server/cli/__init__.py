@@ -8,6 +8,7 @@ from xds_server import __version__
 from xds_server.cli.placement import placement
 from xds_server.cli.serve import serve
 from xds_server.cli.status import status
+from xds_server.cli.token import token
 from xds_server.cli.version import version
 from xds_server.exceptions import InputError, OffmeshError
 
@@ -32,5 +33,5 @@ def main() -> None:
     """offmesh: the control plane of an ambient mesh whose node proxies run on DPUs."""
 
 
-for command in (serve, placement, status, version):
+for command in (serve, placement, status, token, version):
     main.add_command(command)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +15,11 @@ from xds_server.cli.logs import log_options
 from xds_server.cli.progress import LoadProgress
 from xds_server.debug.address import split_address
 from xds_server.exceptions import InputError
-from xds_server.settings import MeshSettings, ServeSettings, StreamSettings
+from xds_server.identity.server_certificate import is_server_name
+from xds_server.identity.spiffe import parse_account
+from xds_server.settings import IdentitySettings, MeshSettings, ServeSettings, StreamSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-log = logging.getLogger(__name__)
 
 _DEFAULTS = ServeSettings(manifests=(), cluster_conf=Path("cluster-conf.yaml"))
 _TRY = (
@@ -54,8 +53,8 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
 @_flag("--grpc-address", _DEFAULTS.grpc_address, "xDS without TLS, for local tools; '' turns it off.")
 @_flag(
     "--secure-grpc-address",
-    ":15012",
-    "xDS over TLS. It stays off in this version, which has no certificates; '' says so without a word.",
+    _DEFAULTS.secure_grpc_address,
+    "xDS, certificates and secrets over TLS, clients authenticated; '' turns it off.",
 )
 @_flag("--insecure-grpc-anywhere", False, "Allow --grpc-address on more than loopback.", is_flag=True)
 @_flag("--http-address", _DEFAULTS.http_address, "Debug HTTP and metrics.")
@@ -64,6 +63,26 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
 @_flag("--cluster-id", _DEFAULTS.mesh.cluster_id, "Name of the cluster in workload UIDs.")
 @_flag("--network", _DEFAULTS.mesh.network, "Network of the cluster; '' reads the root namespace's label.")
 @_flag("--root-namespace", _DEFAULTS.mesh.root_namespace, "Root namespace of the mesh.")
+@_flag(
+    "--certs",
+    _DEFAULTS.identity.certs,
+    "Folder of the certificate authority (istio's file names), watched; made on first start.",
+    type=click.Path(file_okay=False, path_type=Path),
+)
+@_flag(
+    "--trusted-node-accounts",
+    ",".join(_DEFAULTS.identity.trusted_node_accounts),
+    "Service accounts (namespace/name, by commas) that may ask for the identities their node carries.",
+)
+@_flag("--token-audience", _DEFAULTS.identity.token_audience, "Audience that tokens must be made for.")
+@_flag("--tls-san", (), "Further name or IP address of the secure port. Repeatable.", multiple=True)
+@_flag(
+    "--kubeconfig",
+    None,
+    "With --manifests: the cluster that is asked about tokens it has issued.",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@_flag("--context", "", "Context of the kubeconfig; '' is its current one.")
 @_flag(
     "--drain-seconds",
     _DEFAULTS.streams.drain_seconds,
@@ -84,10 +103,8 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
 )
 @log_options
 def serve(**flags: Any) -> None:
-    """Serve the mesh to ztunnels: xDS and workload discovery, with a debug HTTP beside it."""
+    """Serve the mesh to ztunnels: xDS, workload discovery and certificates, with a debug HTTP beside it."""
     settings = _settings(flags)
-    if flags["secure_grpc_address"]:
-        log.info("the secure port %s stays off: no certificates yet", flags["secure_grpc_address"])
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt), LoadProgress() as progress:
         asyncio.run(app.serve(settings, progress, _announce))
 
@@ -103,13 +120,48 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
     streams = {name: flags[name] for name in ("drain_seconds", "max_connection_age_seconds")}
     same = {
         name: flags[name]
-        for name in ("manifests", "grpc_address", "http_address", "health_address", "ready_file")
+        for name in (
+            "manifests",
+            "secure_grpc_address",
+            "grpc_address",
+            "http_address",
+            "health_address",
+            "ready_file",
+        )
     }
     return ServeSettings(
         cluster_conf=find_cluster_conf(flags["cluster_conf"]),
         mesh=MeshSettings(**mesh),
+        identity=_identity_settings(flags),
         streams=StreamSettings(**streams),
         **same,
+    )
+
+
+def _identity_settings(flags: Mapping[str, Any]) -> IdentitySettings:
+    """
+    Read who is believed and trusted.
+
+    Raises:
+        InputError: a flag names no service account or no name of a server.
+
+    """
+    accounts = [text.strip() for text in flags["trusted_node_accounts"].split(",") if text.strip()]
+    for account in accounts:
+        try:
+            parse_account(account)
+        except InputError as error:
+            raise InputError(f"--trusted-node-accounts: {error}") from None
+    for name in flags["tls_san"]:
+        if not is_server_name(name):
+            raise InputError(f"--tls-san is {name!r}: expected a DNS name or an IP address")
+    return IdentitySettings(
+        certs=flags["certs"],
+        trusted_node_accounts=frozenset(accounts),
+        token_audience=flags["token_audience"],
+        tls_sans=tuple(flags["tls_san"]),
+        kubeconfig=flags["kubeconfig"],
+        context=flags["context"],
     )
 
 
@@ -133,5 +185,7 @@ def _check_addresses(flags: Mapping[str, Any]) -> None:
 
 def _announce(bound: Mapping[str, str]) -> None:
     click.echo(f"ready: debug HTTP at http://{bound['http']}/")
+    if "secureGrpc" in bound:
+        click.echo(f"ztunnels connect to https://{bound['secureGrpc']} with a token: `offmesh token --help`")
     if "grpc" in bound:
         click.echo(f"try:   {_TRY} {bound['grpc']} {_METHOD}")

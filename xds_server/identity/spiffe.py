@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from xds_server.exceptions import InputError
 
-# What Kubernetes allows for namespaces and names; so no identity can hold a slash, a dot segment or an escape.
+# What Kubernetes allows for names; so no identity can hold a slash, a dot segment or an escape.
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 _FORM = re.compile(rf"spiffe://({_NAME})/ns/({_LABEL})/sa/({_NAME})")

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from xds_server.mesh.address import Address
 from xds_server.mesh.endpoints import Endpoints
+from xds_server.mesh.identities import Identities
 from xds_server.mesh.networks import Networks
 from xds_server.mesh.placement import Placement
 from xds_server.mesh.services import Services
@@ -49,6 +50,8 @@ class Mesh:
         services = Services(graph, registry.of(Service), namespaces, networks)
         endpoints = Endpoints(graph, registry.of(EndpointSlice), services, networks)
         self.placement = Placement(graph, registry.of(Pair), registry.of(Single), nodes)
+        self.pods = registry.of(Pod)
+        self.identities = Identities(self.pods, self.placement)
         around = Surroundings(self.placement, services, endpoints)
         workloads = Workloads(graph, registry.of(Pod), nodes, around)
         self.addresses: tuple[Collection[Address], ...] = (

@@ -16,6 +16,8 @@ class Client:
     variant: str
     peer: str
     since: float
+    caller: str = ""
+    """The identity the client has proved, empty where nobody is asked."""
     last_write_at: float = 0.0
     writing_since: float | None = None
     logged_rejection: str = ""

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from google.rpc.status_pb2 import Status
 
-from xds_server.catalog.catalog import Catalog
+from xds_server.catalog.overlay import ServedCatalog
 from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
 from xds_server.catalog.served_type import Encoded, ServedType
 from xds_server.exceptions import PeerError, SlowPeerError
@@ -52,7 +52,7 @@ class Session(ABC):
     The node a client names is for display and for which workloads it wants first; it gives no right.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: ServedCatalog) -> None:
         self.catalog = catalog
         self.node_id = ""
         self.node_name = ""

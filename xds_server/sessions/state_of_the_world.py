@@ -9,7 +9,7 @@ acknowledgement nor a rejection provokes a response.
 
 from collections.abc import Iterable
 
-from xds_server.catalog.catalog import Catalog
+from xds_server.catalog.overlay import ServedCatalog
 from xds_server.catalog.served_type import Encoded, ServedType
 from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 from xds_server.sessions.acknowledgement import Verdict
@@ -20,7 +20,7 @@ from xds_server.sessions.subscription import WILDCARD, Subscription
 class StateOfTheWorldSession(Session):
     """The server's side of one state-of-the-world stream."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: ServedCatalog) -> None:
         super().__init__(catalog)
         self._given: dict[str, set[str]] = {}
         """By type, the resources of the last response to a client that follows names."""

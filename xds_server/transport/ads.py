@@ -1,41 +1,56 @@
-"""The Aggregated Discovery Service: both variants of xDS over one catalog."""
+"""
+Discovery over streams: the aggregated service with both variants of xDS over one catalog, and the
+same for secrets alone.
+"""
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 
 import grpc
 
 from xds_server.catalog.catalog import Catalog
-from xds_server.exceptions import PeerError, SlowPeerError
-from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import (
-    DeltaDiscoveryRequest,
-    DiscoveryRequest,
-)
-from xds_server.sessions.acknowledgement import Verdict
+from xds_server.catalog.overlay import Overlay
+from xds_server.catalog.resource import SECRET
+from xds_server.exceptions import LimitError, OffmeshError, PeerError
+from xds_server.identity.caller import Caller
+from xds_server.identity.secrets import Secrets
 from xds_server.sessions.clients import Client, Clients
 from xds_server.sessions.delta import DeltaSession
+from xds_server.sessions.session import Session
 from xds_server.sessions.state_of_the_world import StateOfTheWorldSession
 from xds_server.settings import StreamSettings
 from xds_server.transport.admission import Admission
+from xds_server.transport.authentication import Authentication, required
+from xds_server.transport.failures import code_of, details_of
+from xds_server.transport.incoming import Incoming, Purpose
 from xds_server.transport.publisher import Publisher
 from xds_server.transport.stream import Context, Stream, StreamEndsError
-from xds_server.transport.wire import decode
+from xds_server.transport.stream_secrets import StreamSecrets
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+SECRET_SERVICE = "envoy.service.secret.v3.SecretDiscoveryService"  # noqa: S105 - a name
 _AGE_JITTER = 0.1
-_LARGE_SHARE = 0.5
 _CANCELLED_WITHIN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
+
+Handler = Callable[[object, Context], Awaitable[None]]
+_VARIANTS: dict[str, type[DeltaSession | StateOfTheWorldSession]] = {
+    "delta": DeltaSession,
+    "state-of-the-world": StateOfTheWorldSession,
+}
 
 
 class AggregatedDiscoveryService:
     """Serves streams; holds those that are open, so that they can be ended in good order."""
 
-    def __init__(self, catalog: Catalog, clients: Clients, settings: StreamSettings) -> None:
+    def __init__(
+        self, catalog: Catalog, clients: Clients, settings: StreamSettings, secrets: Secrets | None = None
+    ) -> None:
         self.publisher = Publisher(catalog)
         self.ready = asyncio.Event()
         """Set once the catalog holds the first whole mesh; until then streams wait, because half a
@@ -43,70 +58,84 @@ class AggregatedDiscoveryService:
         self._catalog = catalog
         self._clients = clients
         self._settings = settings
+        self._secrets = secrets
         self.admission = Admission()
         self._streams: set[Stream] = set()
+        self._by_caller: Counter[str] = Counter()
         self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """Return the gRPC handler; messages pass as bytes, so nothing is decoded or encoded twice."""
-        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._delta),
-            "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._state_of_the_world),
+    def handlers(self, authentication: Authentication) -> tuple[grpc.GenericRpcHandler, ...]:
+        """Return the gRPC handlers of one port; messages pass as bytes, so none is encoded twice."""
+
+        def method(variant: str, only: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
+            purpose = Purpose(self._settings.max_receive_bytes, only)
+
+            async def serve(_requests: object, context: Context) -> None:
+                await self._open(context, authentication, variant, purpose)
+
+            return grpc.stream_stream_rpc_method_handler(serve)
+
+        every = {
+            "DeltaAggregatedResources": method("delta", ""),
+            "StreamAggregatedResources": method("state-of-the-world", ""),
         }
-        return grpc.method_handlers_generic_handler(SERVICE, methods)
+        secrets = {
+            "DeltaSecrets": method("delta", SECRET),
+            "StreamSecrets": method("state-of-the-world", SECRET),
+        }
+        return (
+            grpc.method_handlers_generic_handler(SERVICE, every),
+            grpc.method_handlers_generic_handler(SECRET_SERVICE, secrets),
+        )
 
-    async def _delta(self, _requests: object, context: Context) -> None:
-        session = DeltaSession(self._catalog)
+    async def _open(
+        self, context: Context, authentication: Authentication, variant: str, purpose: Purpose
+    ) -> None:
+        """Find out who calls before anything is read, then serve the stream."""
+        try:
+            caller = await authentication.caller(context)
+            if purpose.only:
+                required(caller)
+            self._check_share(caller)
+        except OffmeshError as error:
+            log.warning("a %s stream from %s was refused: %s", variant, context.peer(), error)
+            await context.abort(code_of(error), details_of(error))
+        key = caller.key if caller is not None else ""
+        self._by_caller[key] += 1
+        try:
+            await self._join(context, variant, purpose, caller)
+        finally:
+            self._by_caller[key] -= 1
+            if not self._by_caller[key]:
+                del self._by_caller[key]
 
-        def receive(data: bytes) -> None:
-            self._note_size(client, len(data))
-            request = decode(DeltaDiscoveryRequest, data)
-            self._note_type(client, request.type_url)
-            self._note_verdict(client, request.type_url, session.receive_request(request, time.time()))
+    def _check_share(self, caller: Caller | None) -> None:
+        most = self._settings.max_streams_per_caller
+        if caller is not None and self._by_caller[caller.key] >= most:
+            raise LimitError(f"{most} streams of this caller are open already")
 
-        client = self._clients.connect(session, "delta", context.peer(), time.time())
-        await self._serve(client, receive, context)
-
-    async def _state_of_the_world(self, _requests: object, context: Context) -> None:
-        session = StateOfTheWorldSession(self._catalog)
-
-        def receive(data: bytes) -> None:
-            self._note_size(client, len(data))
-            request = decode(DiscoveryRequest, data)
-            self._note_type(client, request.type_url)
-            self._note_verdict(client, request.type_url, session.receive_request(request, time.time()))
-
-        client = self._clients.connect(session, "state-of-the-world", context.peer(), time.time())
-        await self._serve(client, receive, context)
-
-    def _note_size(self, client: Client, size: int) -> None:
-        """Warn before a growing mesh makes the versions a client returns with too large to be received."""
-        totals = self._clients.totals
-        if size > max(totals.largest_request, self._settings.max_receive_bytes * _LARGE_SHARE):
-            limit = self._settings.max_receive_bytes
-            log.warning("client %s sent a request of %d bytes; the limit is %d", client.id, size, limit)
-        totals.largest_request = max(totals.largest_request, size)
-
-    def _note_type(self, client: Client, type_url: str) -> None:
-        totals = self._clients.totals
-        totals.requests[self._catalog.label(type_url)] += 1
-        if not self._catalog.serves(type_url) and type_url not in client.session.subscriptions:
-            totals.unknown_types += 1
-            log.warning("client %s asked for type %.200r, which is not served", client.id, type_url)
-
-    def _note_verdict(self, client: Client, type_url: str, verdict: Verdict) -> None:
-        """Count what a client said of a response, and log a rejection once for each new reason."""
-        if verdict is Verdict.NONE:
-            return
-        self._clients.totals.acknowledgements[self._catalog.label(type_url), verdict.value] += 1
-        if verdict is Verdict.REJECTED:
-            reason = client.session.subscriptions[type_url].acknowledgements.rejection
-            if reason != client.logged_rejection:
-                client.logged_rejection = reason
-                log.warning("client %s rejected %s: %s", client.id, type_url, reason)
-
-    async def _serve(self, client: Client, receive: Callable[[bytes], None], context: Context) -> None:
+    async def _join(self, context: Context, variant: str, purpose: Purpose, caller: Caller | None) -> None:
+        own: StreamSecrets | None = None
+        session: Session
+        if caller is not None and self._secrets is not None:
+            own = StreamSecrets(self._secrets, caller)
+            session = _VARIANTS[variant](Overlay(self._catalog, own.served))
+        else:
+            session = _VARIANTS[variant](self._catalog)
+        client = self._clients.connect(session, variant, context.peer(), time.time())
+        client.caller = str(caller.identity) if caller is not None else ""
         stream = Stream(client, context)
+        incoming = Incoming(client, self._clients.totals, purpose, caller)
+        try:
+            if own is not None:
+                own.wake = stream.wake
+                incoming.secrets = own
+            await self._serve(client, stream, incoming, context)
+        finally:
+            if own is not None:
+                own.close()
+
+    async def _serve(self, client: Client, stream: Stream, incoming: Incoming, context: Context) -> None:
         why = "cancelled by the client"
         age = asyncio.get_running_loop().call_later(self._age(), stream.end, "old age")
         self._streams.add(stream)
@@ -114,7 +143,7 @@ class AggregatedDiscoveryService:
             # gRPC holds the headers back until the first message; ztunnel counts a stream as
             # established by them, and resets its back-off only for those that were.
             await context.send_initial_metadata(())
-            end = await self._exchange(stream, receive)
+            end = await self._exchange(stream, incoming)
             why = end.why if end else "closed by the client"
         finally:
             age.cancel()
@@ -125,7 +154,7 @@ class AggregatedDiscoveryService:
         if end is not None:
             await context.abort(end.code, end.details)
 
-    async def _exchange(self, stream: Stream, receive: Callable[[bytes], None]) -> StreamEndsError | None:
+    async def _exchange(self, stream: Stream, incoming: Incoming) -> StreamEndsError | None:
         """Read and write until either side ends the stream; return how the server does, if it does."""
         if len(self._clients) > self._settings.max_streams:
             return StreamEndsError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams", "refused")
@@ -133,7 +162,7 @@ class AggregatedDiscoveryService:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(stream))
-                await stream.read(receive)
+                await stream.read(incoming.receive)
         except* grpc.aio.InternalError:
             # A read or write on a connection that is gone. gRPC cancels this handler for it in a
             # moment; to return first would have it send a status, which fails and is printed.
@@ -175,6 +204,8 @@ class AggregatedDiscoveryService:
 
 
 def _end_of(error: PeerError) -> StreamEndsError:
-    slow = isinstance(error, SlowPeerError)
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED if slow else grpc.StatusCode.INVALID_ARGUMENT
-    return StreamEndsError(code, str(error), "too slow" if slow else "broke the protocol")
+    why = {
+        grpc.StatusCode.RESOURCE_EXHAUSTED: "too slow",
+        grpc.StatusCode.PERMISSION_DENIED: "denied",
+    }.get(code_of(error), "broke the protocol")
+    return StreamEndsError(code_of(error), str(error), why)

@@ -1,41 +1,41 @@
-"""The gRPC server: its ports, its limits, health and reflection, and how it stops."""
+"""The gRPC server of one port: its limits, health and reflection, and how it stops."""
 
-import asyncio
-import logging
+from collections.abc import Iterable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from xds_server.exceptions import InputError
+from xds_server.protobuf.envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from xds_server.protobuf.envoy.service.discovery.v3 import ads_pb2
+from xds_server.protobuf.envoy.service.secret.v3 import sds_pb2
+from xds_server.protobuf.security.v1alpha1 import ca_pb2
 from xds_server.protobuf.workloadapi import workload_pb2
 from xds_server.protobuf.workloadapi.security import authorization_pb2
 from xds_server.settings import StreamSettings
-from xds_server.transport.ads import SERVICE, AggregatedDiscoveryService
+from xds_server.transport import certificate_service
+from xds_server.transport.ads import SECRET_SERVICE, SERVICE
 
 # Reflection tells of what these imports register: grpcurl prints only resources whose type it knows.
-_DESCRIBED = (ads_pb2, workload_pb2, authorization_pb2)
-
-log = logging.getLogger(__name__)
+_DESCRIBED = (ads_pb2, ca_pb2, sds_pb2, secret_pb2, workload_pb2, authorization_pb2)
+_SERVICES = (SERVICE, SECRET_SERVICE, certificate_service.SERVICE)
 
 
 class GrpcServer:
-    """Serves discovery, health and reflection on one plaintext port."""
+    """Serves the handlers it is given, health and reflection, on one port."""
 
-    def __init__(self, ads: AggregatedDiscoveryService, settings: StreamSettings) -> None:
-        self._ads = ads
-        self._settings = settings
+    def __init__(self, handlers: Iterable[grpc.GenericRpcHandler], settings: StreamSettings) -> None:
         self._server = grpc.aio.server(options=channel_options(settings))
         self._health = health.aio.HealthServicer()
-        self._server.add_generic_rpc_handlers((ads.handler(),))
+        self._server.add_generic_rpc_handlers(tuple(handlers))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
-    async def start(self, address: str) -> str:
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
         """
-        Open the port; return its address with the port that was bound.
+        Open the port, with TLS if there are credentials; return its address with the port that was bound.
 
         Raises:
             InputError: the address cannot be bound.
@@ -43,10 +43,15 @@ class GrpcServer:
         """
         await self.set_serving(False)
         host, _, port = address.rpartition(":")
+        wanted = f"{host or '[::]'}:{port}"
         try:
-            bound = self._server.add_insecure_port(f"{host or '[::]'}:{port}")
+            if credentials is None:
+                bound = self._server.add_insecure_port(wanted)
+            else:
+                bound = self._server.add_secure_port(wanted, credentials)
         except RuntimeError:
-            raise InputError(f"--grpc-address {address}: cannot be bound") from None
+            flag = "--grpc-address" if credentials is None else "--secure-grpc-address"
+            raise InputError(f"{flag} {address}: cannot be bound") from None
         await self._server.start()
         return f"{host or '0.0.0.0'}:{bound}"  # noqa: S104 - tells what the user asked for
 
@@ -54,21 +59,17 @@ class GrpcServer:
         status = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         )
-        for service in ("", SERVICE):
+        for service in ("", *_SERVICES):
             await self._health.set(service, status)
 
     async def close(self) -> None:
         """End everything at once; after :meth:`stop` there is nothing left to end."""
         await self._server.stop(None)
 
-    async def stop(self) -> None:
-        """End all streams within the drain window, in the way that makes clients return at once elsewhere."""
+    async def stop(self, seconds: float) -> None:
+        """Take no new call; end at once when all calls have ended, and after ``seconds`` whatever is left."""
         await self._health.enter_graceful_shutdown()
-        seconds = self._settings.drain_seconds
-        # From its first step on, stop() takes no new stream; those drained here cannot come back to us.
-        stopping = asyncio.ensure_future(self._server.stop(seconds + 1.0))
-        await self._ads.drain(seconds)
-        await stopping
+        await self._server.stop(seconds)
 
 
 def channel_options(settings: StreamSettings) -> list[tuple[str, int]]:

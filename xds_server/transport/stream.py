@@ -8,7 +8,7 @@ handler swallows it (field facts, U31).
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
@@ -86,7 +86,7 @@ class Stream:
     def busy(self) -> bool:
         return self.client.writing_since is not None
 
-    async def read(self, receive: Callable[[bytes], None]) -> None:
+    async def read(self, receive: Callable[[bytes], Awaitable[None]]) -> None:
         """Feed requests to the session until the client closes its side."""
         while True:
             data: Any = await self._context.read()
@@ -94,7 +94,7 @@ class Stream:
                 self._half_closed = True
                 self._wakeup.set()
                 return
-            receive(data)
+            await receive(data)
             self._wakeup.set()
 
     async def write(self, publisher: Publisher, admission: Admission, clients: Clients) -> None:

@@ -35,3 +35,9 @@ class ControlPlane(_message.Message):
     IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
     identifier: str
     def __init__(self, identifier: _Optional[str] = ...) -> None: ...
+
+class DataSource(_message.Message):
+    __slots__ = ("inline_bytes",)
+    INLINE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    inline_bytes: bytes
+    def __init__(self, inline_bytes: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,92 @@
+"""The parts of identity a server runs, joined: who changes what is told to whom."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+from xds_server.identity.audit import Audit
+from xds_server.identity.authenticator import Authenticator
+from xds_server.identity.authority.authority import CertificateAuthority
+from xds_server.identity.authority.folder import AuthorityFolder
+from xds_server.identity.authorization import Authorizer
+from xds_server.identity.secrets import Secrets
+from xds_server.identity.server_certificate import ServerCertificate, names_of
+from xds_server.identity.signing.signer import Signer
+from xds_server.identity.tokens.authenticator import TokenAuthenticator
+from xds_server.identity.tokens.cluster import KubernetesTokens
+from xds_server.identity.tokens.embedded import load_or_make
+from xds_server.mesh.graph import Mesh
+from xds_server.mesh.identities import account_of
+from xds_server.objects.kubernetes import Pod
+from xds_server.settings import ServeSettings
+from xds_server.store.collection import Change
+
+_MOST_PROCESSES = 4
+
+
+class IdentityParts:
+    """Made on a mesh; of use after ``load``."""
+
+    def __init__(self, settings: ServeSettings, mesh: Mesh) -> None:
+        """
+        Join the parts.
+
+        Raises:
+            InputError: the key of the token issuer cannot be used or made.
+
+        """
+        identity = settings.identity
+        self._trusted = identity.trusted_node_accounts
+        overlap = float(identity.max_ttl_seconds + identity.clock_skew_seconds)
+        self.authority = CertificateAuthority(
+            AuthorityFolder(identity.certs), settings.mesh.trust_domain, overlap
+        )
+        self.authorizer = Authorizer(mesh.identities, settings.mesh.trust_domain, self._trusted)
+        self.audit = Audit()
+        self.signer = Signer(self.authority, identity, _processes())
+        self.secrets = Secrets(self.authorizer, self.signer, self.audit)
+        self._cluster = (
+            KubernetesTokens(str(identity.kubeconfig), identity.context) if identity.kubeconfig else None
+        )
+        self._tokens = TokenAuthenticator(
+            identity.token_audience, (load_or_make(identity.certs),), self._cluster
+        )
+        self.authenticator = Authenticator(self._tokens, self.authorizer)
+        self.server_certificate = ServerCertificate(
+            self.authority, names_of(settings), identity.clock_skew_seconds
+        )
+        self.authority.listen(self.secrets.receive_authority)
+        mesh.graph.listen(mesh.pods, self._receive_pods)
+        mesh.graph.listen(mesh.placement.placed, lambda _changes: self.secrets.receive_rights(None))
+
+    async def load(self) -> None:
+        """
+        Read or make the certificate authority.
+
+        Raises:
+            InputError: its files cannot be used.
+
+        """
+        await self.authority.load()
+
+    async def run(self) -> None:
+        """Keep authority and signing processes going, for ever."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.authority.follow())
+                tasks.create_task(self.signer.run())
+        finally:
+            self._tokens.close()
+            if self._cluster is not None:
+                await self._cluster.close()
+
+    def _receive_pods(self, changes: Mapping[str, Change[Pod]]) -> None:
+        pods = [pod for change in changes.values() for pod in change if pod is not None]
+        accounts = {account_of(pod) for pod in pods}
+        # With the pod of a node account go the rights to everything its node carries.
+        self.secrets.receive_rights(None if accounts & self._trusted else accounts)
+
+
+def _processes() -> int:
+    """One for each two cores: the others serve."""
+    return max(1, min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) // 2))
