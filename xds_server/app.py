@@ -33,10 +33,10 @@ from xds_server.sources.placement.source import ClusterConfSource
 from xds_server.sources.problems import Problems
 from xds_server.store.collection import Change
 from xds_server.transport.ads import AggregatedDiscoveryService
-from xds_server.transport.authentication import Authentication, NoAuthentication, ProofRequired
+from xds_server.transport.authentication import Authentication, NoAuthentication
 from xds_server.transport.certificate_service import CertificateService
-from xds_server.transport.credentials import server_credentials
 from xds_server.transport.fetch_secrets import SecretFetch
+from xds_server.transport.secure_port import SecurePort
 from xds_server.transport.server import GrpcServer
 
 Progress = Callable[[int, int], None]
@@ -76,7 +76,11 @@ class Server:
         secrets = self._identity.secrets if self._identity else None
         self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets)
         self._plain = GrpcServer(self._handlers(NoAuthentication()), settings.streams)
-        self._secure: GrpcServer | None = None
+        self._secure = (
+            SecurePort(self._identity.authenticator, settings.streams, self._handlers)
+            if self._identity is not None
+            else None
+        )
         for collection in mesh.addresses:
             mesh.graph.listen(collection, self._receive_changes)
         self._served = Served(
@@ -105,7 +109,7 @@ class Server:
 
     @property
     def _servers(self) -> list[GrpcServer]:
-        return [self._plain] if self._secure is None else [self._plain, self._secure]
+        return [self._plain] if self._secure is None else [self._plain, self._secure.server]
 
     def _receive_changes(self, changes: Mapping[str, Change[Address]]) -> None:
         self._catalog.stage_addresses(changes)
@@ -125,8 +129,9 @@ class Server:
         except* InputError as failed:
             raise failed.exceptions[0] from None
         finally:
-            for grpc_server in self._servers:
-                await grpc_server.close()
+            await self._plain.close()
+            if self._secure is not None:
+                await self._secure.close()
             for server in debug:
                 await server.stop()
 
@@ -137,15 +142,15 @@ class Server:
             self.bound["health"] = await health.start(settings.health_address)
         if settings.grpc_address:
             self.bound["grpc"] = await self._plain.start(settings.grpc_address)
-        if self._identity is not None:
-            await self._open_secure_port(self._identity)
+        if self._identity is not None and self._secure is not None:
+            self.bound["secureGrpc"] = await self._open_secure_port(self._identity, self._secure)
 
-    async def _open_secure_port(self, parts: IdentityParts) -> None:
+    async def _open_secure_port(self, parts: IdentityParts, port: SecurePort) -> str:
         await parts.load()
-        proof = ProofRequired(parts.authenticator, lambda _peer: b"")
-        self._secure = GrpcServer(self._handlers(proof), self._settings.streams)
-        credentials = server_credentials(parts.server_certificate)
-        self.bound["secureGrpc"] = await self._secure.start(self._settings.secure_grpc_address, credentials)
+        address, certificate = self._settings.secure_grpc_address, parts.server_certificate
+        if not self._settings.identity.client_certificates:
+            return await port.start(address, certificate)
+        return await port.start_front(address, certificate, lambda: parts.authority.trust_bundle)
 
     async def _work(self, progress: Progress, announce: Callable[[Mapping[str, str]], None]) -> None:
         """Load everything once, then follow it for ever."""

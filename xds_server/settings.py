@@ -43,6 +43,8 @@ class IdentitySettings:
     trusted_node_accounts: frozenset[str] = frozenset({"istio-system/ztunnel"})
     """``namespace/name`` of service accounts that may ask for the identities their node carries."""
     token_audience: str = "istio-ca"  # noqa: S105 - no secret
+    client_certificates: bool = True
+    """Whether clients of the secure port may also prove themselves by a certificate of the mesh."""
     tls_sans: tuple[str, ...] = ()
     """Further names and IP addresses of the secure port's own certificate."""
     kubeconfig: Path | None = None

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import click
 
 from xds_server import app
+from xds_server.addresses import split_address
 from xds_server.cli.addresses import is_loopback
 from xds_server.cli.files import find_cluster_conf
 from xds_server.cli.logs import log_options
 from xds_server.cli.progress import LoadProgress
-from xds_server.debug.address import split_address
 from xds_server.exceptions import InputError
 from xds_server.identity.server_certificate import is_server_name
 from xds_server.identity.spiffe import parse_account
@@ -30,7 +30,7 @@ _METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregated
 
 def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[F], F]:
     """Make an option whose environment variable follows from its name."""
-    variable = "OFFMESH_" + name.removeprefix("--").upper().replace("-", "_")
+    variable = "OFFMESH_" + name.partition("/")[0].removeprefix("--").upper().replace("-", "_")
     return click.option(
         name, default=default, envvar=variable, show_default=True, show_envvar=True, help=help_text, **more
     )
@@ -76,6 +76,11 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
 )
 @_flag("--token-audience", _DEFAULTS.identity.token_audience, "Audience that tokens must be made for.")
 @_flag("--tls-san", (), "Further name or IP address of the secure port. Repeatable.", multiple=True)
+@_flag(
+    "--client-certificates/--no-client-certificates",
+    _DEFAULTS.identity.client_certificates,
+    "Whether clients may prove themselves by a certificate of the mesh, too; without, TLS costs less.",
+)
 @_flag(
     "--kubeconfig",
     None,
@@ -159,6 +164,7 @@ def _identity_settings(flags: Mapping[str, Any]) -> IdentitySettings:
         certs=flags["certs"],
         trusted_node_accounts=frozenset(accounts),
         token_audience=flags["token_audience"],
+        client_certificates=flags["client_certificates"],
         tls_sans=tuple(flags["tls_san"]),
         kubeconfig=flags["kubeconfig"],
         context=flags["context"],

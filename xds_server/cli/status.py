@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from xds_server.addresses import join_address, split_address
 from xds_server.cli.logs import log_options
 from xds_server.cli.status_screen import show
-from xds_server.debug.address import join_address, split_address
 from xds_server.exceptions import PeerError
 
 _SECONDS = 10.0

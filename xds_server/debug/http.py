@@ -6,7 +6,7 @@ from functools import partial
 
 from aiohttp import web
 
-from xds_server.debug.address import bound_address, join_address, listen, split_address
+from xds_server.addresses import bound_address, join_address, listen, split_address
 from xds_server.debug.answers import answer, json_answer, refusal
 from xds_server.debug.connections import Connections
 from xds_server.debug.dumps import Dumps

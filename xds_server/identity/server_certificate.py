@@ -49,7 +49,7 @@ class ServedPair(NamedTuple):
 
 
 class ServerCertificate:
-    """Makes the pair again at half of its life or when the issuer changes. Handshakes ask from other threads."""
+    """Makes the pair at half of its life or when the issuer changes. Handshakes ask from other threads."""
 
     def __init__(
         self,

@@ -4,11 +4,12 @@ same for secrets alone.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
 
 import grpc
 
@@ -20,7 +21,6 @@ from xds_server.identity.caller import Caller
 from xds_server.identity.secrets import Secrets
 from xds_server.sessions.clients import Client, Clients
 from xds_server.sessions.delta import DeltaSession
-from xds_server.sessions.session import Session
 from xds_server.sessions.state_of_the_world import StateOfTheWorldSession
 from xds_server.settings import StreamSettings
 from xds_server.transport.admission import Admission
@@ -38,7 +38,6 @@ _CANCELLED_WITHIN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[object, Context], Awaitable[None]]
 _VARIANTS: dict[str, type[DeltaSession | StateOfTheWorldSession]] = {
     "delta": DeltaSession,
     "state-of-the-world": StateOfTheWorldSession,
@@ -92,50 +91,44 @@ class AggregatedDiscoveryService:
         self, context: Context, authentication: Authentication, variant: str, purpose: Purpose
     ) -> None:
         """Find out who calls before anything is read, then serve the stream."""
+        address = authentication.address(context)
         try:
             caller = await authentication.caller(context)
             if purpose.only:
                 required(caller)
             self._check_share(caller)
         except OffmeshError as error:
-            log.warning("a %s stream from %s was refused: %s", variant, context.peer(), error)
+            log.warning("a %s stream from %s was refused: %s", variant, address, error)
             await context.abort(code_of(error), details_of(error))
-        key = caller.key if caller is not None else ""
-        self._by_caller[key] += 1
-        try:
-            await self._join(context, variant, purpose, caller)
-        finally:
-            self._by_caller[key] -= 1
-            if not self._by_caller[key]:
-                del self._by_caller[key]
+        own = StreamSecrets(self._secrets, caller) if caller is not None and self._secrets else None
+        catalog = Overlay(self._catalog, own.served) if own is not None else self._catalog
+        client = self._clients.connect(_VARIANTS[variant](catalog), variant, address, time.time())
+        incoming = Incoming(client, self._clients.totals, purpose, caller, own)
+        with self._counted(client, caller), own or contextlib.nullcontext():
+            await self._serve(client, incoming, context)
 
     def _check_share(self, caller: Caller | None) -> None:
         most = self._settings.max_streams_per_caller
         if caller is not None and self._by_caller[caller.key] >= most:
             raise LimitError(f"{most} streams of this caller are open already")
 
-    async def _join(self, context: Context, variant: str, purpose: Purpose, caller: Caller | None) -> None:
-        own: StreamSecrets | None = None
-        session: Session
-        if caller is not None and self._secrets is not None:
-            own = StreamSecrets(self._secrets, caller)
-            session = _VARIANTS[variant](Overlay(self._catalog, own.served))
-        else:
-            session = _VARIANTS[variant](self._catalog)
-        client = self._clients.connect(session, variant, context.peer(), time.time())
-        client.caller = str(caller.identity) if caller is not None else ""
-        stream = Stream(client, context)
-        incoming = Incoming(client, self._clients.totals, purpose, caller)
+    @contextlib.contextmanager
+    def _counted(self, client: Client, caller: Caller | None) -> Iterator[None]:
+        if caller is None:
+            yield
+            return
+        client.caller = str(caller.identity)
+        self._by_caller[caller.key] += 1
         try:
-            if own is not None:
-                own.wake = stream.wake
-                incoming.secrets = own
-            await self._serve(client, stream, incoming, context)
+            yield
         finally:
-            if own is not None:
-                own.close()
+            self._by_caller[caller.key] -= 1
+            if not self._by_caller[caller.key]:
+                del self._by_caller[caller.key]
 
-    async def _serve(self, client: Client, stream: Stream, incoming: Incoming, context: Context) -> None:
+    async def _serve(self, client: Client, incoming: Incoming, context: Context) -> None:
+        stream = Stream(client, context)
+        incoming.wakes(stream.wake)
         why = "cancelled by the client"
         age = asyncio.get_running_loop().call_later(self._age(), stream.end, "old age")
         self._streams.add(stream)

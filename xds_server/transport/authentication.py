@@ -7,6 +7,7 @@ from xds_server.exceptions import UnauthenticatedError
 from xds_server.identity.authenticator import Authenticator
 from xds_server.identity.caller import Caller
 from xds_server.transport.stream import Context
+from xds_server.transport.tls_front import Connection
 
 _LONGEST = 64 << 10
 
@@ -23,6 +24,9 @@ class Authentication(Protocol):
 
         """
 
+    def address(self, context: Context) -> str:
+        """Return where the call comes from, for logs and views."""
+
 
 class NoAuthentication:
     """The plaintext port asks nobody; what needs a caller is not to be had there."""
@@ -30,14 +34,17 @@ class NoAuthentication:
     async def caller(self, _context: Context) -> None:
         return None
 
+    def address(self, context: Context) -> str:
+        return context.peer()
+
 
 class ProofRequired:
     """The secure port: a token in the metadata, or the certificate of the connection."""
 
-    def __init__(self, authenticator: Authenticator, certificate_of: Callable[[str], bytes]) -> None:
+    def __init__(self, authenticator: Authenticator, connection: Callable[[str], Connection]) -> None:
         self._authenticator = authenticator
-        self._certificate_of = certificate_of
-        """From the peer of a call to its verified client certificate (DER), empty if it has none."""
+        self._connection = connection
+        """From what gRPC calls the peer of a call to its connection."""
 
     async def caller(self, context: Context) -> Caller:
         values = [
@@ -45,8 +52,11 @@ class ProofRequired:
         ]
         if len(values) > 1:
             raise UnauthenticatedError(f"{len(values)} authorization headers: expected one")
-        certificate = self._certificate_of(context.peer())
+        certificate = self._connection(context.peer()).certificate
         return await self._authenticator.authenticate(_text(values[0]) if values else "", certificate)
+
+    def address(self, context: Context) -> str:
+        return self._connection(context.peer()).address
 
 
 def required(caller: Caller | None) -> Caller:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from xds_server.catalog.resource import SECRET
@@ -35,14 +36,25 @@ class Purpose:
 class Incoming:
     """Feeds the session of one client."""
 
-    def __init__(self, client: Client, totals: Totals, purpose: Purpose, caller: Caller | None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        totals: Totals,
+        purpose: Purpose,
+        caller: Caller | None,
+        secrets: StreamSecrets | None,
+    ) -> None:
         self._client = client
         self._totals = totals
         self._purpose = purpose
         self._caller = caller
+        self._secrets = secrets
         self._first = True
-        self.secrets: StreamSecrets | None = None
-        """What this stream follows of its own, where there is a caller who may."""
+
+    def wakes(self, wake: Callable[[], None]) -> None:
+        """Tell whom to wake when secrets of this stream have changed."""
+        if self._secrets is not None:
+            self._secrets.wake = wake
 
     async def receive(self, data: bytes) -> None:
         """
@@ -57,20 +69,20 @@ class Incoming:
         if isinstance(session, DeltaSession):
             delta = decode(DeltaDiscoveryRequest, data)
             self._check(delta.node, delta.type_url)
-            if delta.type_url == SECRET and self.secrets is not None:
-                await self.secrets.follow(delta.resource_names_subscribe)
+            if delta.type_url == SECRET and self._secrets is not None:
+                await self._secrets.follow(delta.resource_names_subscribe)
             verdict = session.receive_request(delta, time.time())
-            if delta.type_url == SECRET and self.secrets is not None:
-                self.secrets.leave(delta.resource_names_unsubscribe)
+            if delta.type_url == SECRET and self._secrets is not None:
+                self._secrets.leave(delta.resource_names_unsubscribe)
             self._note_verdict(delta.type_url, verdict)
         elif isinstance(session, StateOfTheWorldSession):
             state = decode(DiscoveryRequest, data)
             self._check(state.node, state.type_url)
-            if state.type_url == SECRET and self.secrets is not None:
-                await self.secrets.follow(state.resource_names)
+            if state.type_url == SECRET and self._secrets is not None:
+                await self._secrets.follow(state.resource_names)
             verdict = session.receive_request(state, time.time())
-            if state.type_url == SECRET and self.secrets is not None:
-                self.secrets.leave_others(state.resource_names)
+            if state.type_url == SECRET and self._secrets is not None:
+                self._secrets.leave_others(state.resource_names)
             self._note_verdict(state.type_url, verdict)
 
     def _check(self, node: Node, type_url: str) -> None:

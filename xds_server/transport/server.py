@@ -55,6 +55,12 @@ class GrpcServer:
         await self._server.start()
         return f"{host or '0.0.0.0'}:{bound}"  # noqa: S104 - tells what the user asked for
 
+    async def start_inside(self, address: str) -> None:
+        """Open a socket of this machine's own, ``unix:<path>``, without TLS."""
+        await self.set_serving(False)
+        self._server.add_insecure_port(address)
+        await self._server.start()
+
     async def set_serving(self, serving: bool) -> None:
         status = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING

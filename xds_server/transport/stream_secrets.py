@@ -76,9 +76,11 @@ class StreamSecrets:
         """Follow nothing but ``names`` any more."""
         self.leave(self._followed.keys() - set(names))
 
-    def close(self) -> None:
-        for task in self._followed.values():
-            task.cancel()
+    def __enter__(self) -> None:
+        """Follow names until the block ends."""
+
+    def __exit__(self, *_: object) -> None:
+        self.leave(list(self._followed))
 
 
 def _nobody() -> None:

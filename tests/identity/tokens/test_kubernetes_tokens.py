@@ -6,11 +6,14 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes.aio.config import incluster_config
 
 from tests.helpers.fake_api_server import (
     CREDENTIAL,
@@ -170,6 +173,28 @@ async def test_outside_a_cluster_and_without_a_kubeconfig_the_reason_is_told(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     said = await failure(KubernetesTokens())
     assert said == "the account of this pod cannot be used: Service host/port is not set."
+
+
+async def test_in_a_cluster_the_account_of_the_pod_is_used_as_it_is_on_disk_now(
+    server: FakeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = yaml.safe_load(server.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", address.rpartition(":")[2])
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.pem"))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    at_once = SimpleNamespace(datetime=datetime, timedelta=lambda minutes: 0 * timedelta(minutes=minutes))
+    monkeypatch.setattr(incluster_config, "datetime", at_once)
+    cluster = KubernetesTokens()
+    for credential in ("first", "renewed"):
+        (tmp_path / "token").write_text(credential)
+        await cluster.review(TOKEN, (AUDIENCE,))
+    assert server.credentials == {"bearer first", "bearer renewed"}
+    (tmp_path / "token").write_text("")
+    assert "Token file exists but empty" in await failure(cluster)
+    (tmp_path / "token").unlink()
+    assert "No such file or directory" in await failure(cluster)
+    await cluster.close()
 
 
 async def test_after_a_401_the_credentials_are_read_again(

@@ -1,11 +1,12 @@
 """When the cluster cannot be asked: what was proved stays proved, all else is refused, nothing leaks."""
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 
-from tests.helpers.checked_tokens import DOWN, REFUSED, TOKEN, Checked, tokens
+from tests.helpers.checked_tokens import DOWN, REFUSED, TOKEN, Checked, settle, tokens
 from tests.helpers.tokens import (
     NOW,
     accepted,
@@ -107,3 +108,17 @@ async def test_neither_errors_nor_logs_nor_tracebacks_hold_a_token(caplog: pytes
     assert len(said) > 40
     for part in TOKEN.split("."):
         assert part[:16] not in "\n".join([*said, caplog.text])
+
+
+async def test_a_known_good_token_that_expires_while_the_cluster_is_asked_is_refused() -> None:
+    checked = Checked()
+    token = sign(bound_payload(exp=int(NOW) + 61))
+    await checked.accept(token)
+    checked.clock.now += 60
+    checked.cluster.status = DOWN
+    await checked.hang()
+    asking = asyncio.create_task(checked.refuse(token))
+    await settle()
+    checked.clock.now += 1
+    checked.cluster.open.set()
+    assert "cannot be checked now" in await asking
