@@ -84,7 +84,7 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
 @_flag(
     "--kubeconfig",
     None,
-    "With --manifests: the cluster that is asked about tokens it has issued.",
+    "With --manifests: the cluster whose tokens prove callers, instead of those of `offmesh token`.",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 @_flag("--context", "", "Context of the kubeconfig; '' is its current one.")

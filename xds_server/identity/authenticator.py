@@ -11,7 +11,6 @@ from typing import Protocol
 from cryptography import x509
 
 from xds_server.exceptions import InputError, UnauthenticatedError
-from xds_server.identity.authorization import Authorizer
 from xds_server.identity.caller import Caller, Proof
 from xds_server.identity.spiffe import parse_identity
 from xds_server.identity.tokens.claims import TokenClaims
@@ -23,12 +22,18 @@ class Tokens(Protocol):
     async def authenticate(self, token: str) -> TokenClaims: ...
 
 
+class Pods(Protocol):
+    """What knows whether the pod of a token is there."""
+
+    def authenticate_pod(self, claims: TokenClaims) -> Caller: ...
+
+
 class Authenticator:
     """Tells who calls, and counts how often that succeeded and failed."""
 
-    def __init__(self, tokens: Tokens, authorizer: Authorizer) -> None:
+    def __init__(self, tokens: Tokens, pods: Pods) -> None:
         self._tokens = tokens
-        self._authorizer = authorizer
+        self._pods = pods
         self.outcomes: Counter[str] = Counter()
         """``token``, ``certificate`` and ``failed``."""
 
@@ -53,7 +58,7 @@ class Authenticator:
             if authorization[: len(_BEARER)].lower() != _BEARER:
                 raise UnauthenticatedError("the authorization header is no bearer token")
             claims = await self._tokens.authenticate(authorization[len(_BEARER) :].strip())
-            return self._authorizer.authenticate_pod(claims)
+            return self._pods.authenticate_pod(claims)
         if certificate:
             return _of_certificate(certificate)
         raise UnauthenticatedError("no token: expected the header `authorization: Bearer <token>`")

@@ -1,4 +1,5 @@
 """placeholder"""
+
 from xds_server.exceptions import DeniedError, InputError, UnauthenticatedError
 from xds_server.identity.caller import Caller, Proof
 from xds_server.identity.spiffe import Identity, parse_identity
@@ -14,9 +15,19 @@ class Authorizer:
 
     def authenticate_pod(self, claims: TokenClaims) -> Caller:
         pod = self._i.pod(claims.pod.key)
-        if pod is None or pod.metadata.uid != claims.pod.uid or account_of(pod) != f"{claims.namespace}/{claims.service_account}":
+        if (
+            pod is None
+            or pod.metadata.uid != claims.pod.uid
+            or account_of(pod) != f"{claims.namespace}/{claims.service_account}"
+        ):
             raise UnauthenticatedError("no such pod")
-        return Caller(identity=Identity(self._td, claims.namespace, claims.service_account), proof=Proof.TOKEN, expires_at=claims.expires_at, pod=claims.pod, node=pod.spec.node_name or "")
+        return Caller(
+            identity=Identity(self._td, claims.namespace, claims.service_account),
+            proof=Proof.TOKEN,
+            expires_at=claims.expires_at,
+            pod=claims.pod,
+            node=pod.spec.node_name or "",
+        )
 
     def authorize(self, caller: Caller, wanted: str) -> Identity:
         try:
@@ -25,6 +36,10 @@ class Authorizer:
             raise DeniedError(str(e)) from None
         if i == caller.identity:
             return i
-        if i.trust_domain == self._td and caller.identity.account in self._t and self._i.carries_account(caller.node, i.account):
+        if (
+            i.trust_domain == self._td
+            and caller.identity.account in self._t
+            and self._i.carries_account(caller.node, i.account)
+        ):
             return i
         raise DeniedError(f"{i} is not carried by {caller.node}")

@@ -48,9 +48,9 @@ class IdentityParts:
         self._cluster = (
             KubernetesTokens(str(identity.kubeconfig), identity.context) if identity.kubeconfig else None
         )
-        self._tokens = TokenAuthenticator(
-            identity.token_audience, (load_or_make(identity.certs),), self._cluster
-        )
+        # Where a cluster makes the tokens, a key file here must not make others.
+        issuers = () if self._cluster else (load_or_make(identity.certs),)
+        self._tokens = TokenAuthenticator(identity.token_audience, issuers, self._cluster)
         self.authenticator = Authenticator(self._tokens, self.authorizer)
         self.server_certificate = ServerCertificate(
             self.authority, names_of(settings), identity.clock_skew_seconds

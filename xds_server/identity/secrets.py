@@ -16,10 +16,10 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from xds_server.exceptions import DeniedError, InputError, LimitError
 from xds_server.identity.audit import Audit, Way
-from xds_server.identity.authorization import Authorizer
 from xds_server.identity.caller import Caller
 from xds_server.identity.signing.signer import Certificate, Signer
 from xds_server.identity.spiffe import Identity, parse_identity
@@ -41,17 +41,23 @@ Put = Callable[[bytes | None], None]
 log = logging.getLogger(__name__)
 
 
+class Rights(Protocol):
+    """What decides who may have what."""
+
+    def authorize(self, caller: Caller, wanted: str) -> Identity: ...
+
+
 class Secrets:
     """Makes secrets for those who follow them, and keeps them valid."""
 
     def __init__(
         self,
-        authorizer: Authorizer,
+        rights: Rights,
         signer: Signer,
         audit: Audit,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._authorizer = authorizer
+        self._rights = rights
         self._signer = signer
         self._audit = audit
         self._clock = clock
@@ -85,7 +91,7 @@ class Secrets:
             DeniedError: the caller may not have it.
 
         """
-        return self._authorizer.authorize(caller, str(caller.identity) if name == OWN else name)
+        return self._rights.authorize(caller, str(caller.identity) if name == OWN else name)
 
     async def once(self, caller: Caller, name: str) -> bytes:
         """

@@ -11,8 +11,8 @@ import grpc
 
 from xds_server.exceptions import DeniedError, OffmeshError, PeerError
 from xds_server.identity.audit import Audit, Way
-from xds_server.identity.authorization import Authorizer
 from xds_server.identity.caller import Caller
+from xds_server.identity.secrets import Rights
 from xds_server.identity.signing.signer import Certificate, Signer
 from xds_server.identity.spiffe import Identity
 from xds_server.protobuf.security.v1alpha1.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 class CertificateService:
     """Grants, signs and tells of it."""
 
-    def __init__(self, authorizer: Authorizer, signer: Signer, audit: Audit) -> None:
-        self._authorizer = authorizer
+    def __init__(self, rights: Rights, signer: Signer, audit: Audit) -> None:
+        self._rights = rights
         self._signer = signer
         self._audit = audit
 
@@ -73,7 +73,7 @@ class CertificateService:
 
     def _authorize(self, caller: Caller, wanted: str) -> Identity:
         try:
-            return self._authorizer.authorize(caller, wanted)
+            return self._rights.authorize(caller, wanted)
         except DeniedError as error:
             self._audit.denied(Way.CERTIFICATE, caller, wanted, str(error))
             raise
