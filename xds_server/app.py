@@ -94,6 +94,7 @@ class Server:
             placement=self._conf,
             readiness=self._readiness,
             admission=self._ads.admission,
+            identity=self._identity,
             started_at=time.time(),
         )
 

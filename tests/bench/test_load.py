@@ -108,7 +108,7 @@ async def test_streams_that_the_server_ends_are_lost_not_refused() -> None:
         with watching(server.address) as watched:
             await watched.synchronize(2)
             assert not watched.clients.ended
-            stopping = asyncio.create_task(server.server.stop())
+            stopping = asyncio.create_task(server.stop())
             await watched.until(lambda: watched.clients.ended.total() == 2)
             await stopping
     assert summary(watched.clients, watched.recorder)["refused"] == 0

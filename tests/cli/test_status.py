@@ -54,13 +54,14 @@ async def test_it_shows_the_server_its_map_and_its_clients(http: RunningDebug, m
     assert lines[0] == f"offmesh 0.1.0 at {http.address}: ready, position 1, 1 client"
     counts = "1 pair, 1 single, 1 conflict, loaded 2026-01-02T03:04:05.000Z"
     assert lines[1] == f"placement map /etc/offmesh/cluster-conf.yaml: {counts}"
-    assert lines[2] == "conflicts (1):"
-    assert "node spare has label offMeshNodeType=dpu" in lines[3]
-    assert lines[4].split() == ["CLIENT", "NODE", "TYPE", "STATE", "ACKNOWLEDGED", "FOR"]
-    assert lines[5].split()[1:7] == ["dpu-a", "Address", "SYNCED", "1", "of", "1"]
-    assert lines[6].split()[:5] == ["Authorization", "SENT", "0", "of", "1"]
-    assert lines[5].endswith(" s")
+    assert lines[2] == "certificates: none, the secure port is off"
+    assert lines[3] == "conflicts (1):"
+    assert "node spare has label offMeshNodeType=dpu" in lines[4]
+    assert lines[5].split() == ["CLIENT", "NODE", "TYPE", "STATE", "ACKNOWLEDGED", "FOR"]
+    assert lines[6].split()[1:7] == ["dpu-a", "Address", "SYNCED", "1", "of", "1"]
+    assert lines[7].split()[:5] == ["Authorization", "SENT", "0", "of", "1"]
     assert lines[6].endswith(" s")
+    assert lines[7].endswith(" s")
 
 
 async def test_it_shows_why_a_client_rejected(http: RunningDebug, mesh: ServedMesh) -> None:

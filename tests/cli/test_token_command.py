@@ -176,7 +176,6 @@ REFUSED = [
     ("ns/done", "its phase is Succeeded: expected a pod that is not finished"),
     ("ns/failed", "its phase is Failed: expected a pod that is not finished"),
     ("ns/waiting", "it has no spec.nodeName: expected a pod that is bound to a node"),
-    ("ns/anonymous", "it has no metadata.uid: expected one, for a token is bound to it"),
     ("ns/goood", "not in the manifests; did you mean ns/good"),
     ("other/good", "not in the manifests; did you mean"),
     ("good", "expected NAMESPACE/NAME; did you mean ns/good?"),

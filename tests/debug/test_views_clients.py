@@ -100,6 +100,7 @@ class TestAdsz:
             "id": ID_A,
             "node": "dpu-a",
             "pod": "ztunnel-a.istio-system",
+            "identity": None,
             "peer": "ipv4:192.0.2.1:4000",
             "since": "1970-01-01T00:16:40.000Z",
             "variant": "delta",

@@ -44,9 +44,10 @@ def serve(folder: Path, *flags: str, manifests: Path, cluster_conf: Path) -> Ite
     """Run a server on free ports until the block ends; its log goes to ``folder/log``."""
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
-    addresses = [f"--{name}-address=127.0.0.1:0" for name in ("grpc", "http", "health")]
+    addresses = [f"--{name}-address=127.0.0.1:0" for name in ("grpc", "secure-grpc", "http", "health")]
     command = [sys.executable, "-m", "xds_server", "serve", f"--manifests={manifests}", *addresses]
-    command += [f"--cluster-conf={cluster_conf}", f"--ready-file={ready}", "--drain-seconds=1", *flags]
+    command += [f"--cluster-conf={cluster_conf}", f"--ready-file={ready}", "--drain-seconds=1"]
+    command += [f"--certs={folder / 'certs'}", *flags]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=ROOT)
         try:

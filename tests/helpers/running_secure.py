@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from helpers.authorities import FixedAuthority
 
+from tests.helpers.authorities import FixedAuthority
 from xds_server.catalog.catalog import Catalog
 from xds_server.exceptions import DeniedError, UnauthenticatedError
 from xds_server.identity.audit import Audit

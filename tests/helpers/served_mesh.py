@@ -1,5 +1,6 @@
 """A whole server without sources and ports: what the debug views read, fed by the test."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from xds_server.catalog.resource import ADDRESS
 from xds_server.debug.readiness import Readiness
 from xds_server.debug.served import Served
 from xds_server.exceptions import Problem
+from xds_server.identity.parts import IdentityParts
 from xds_server.mesh.graph import Mesh, new_registry
 from xds_server.objects.cluster_conf import Pair, Single
 from xds_server.objects.kubernetes import Pod
@@ -21,7 +23,7 @@ from xds_server.protobuf.envoy.config.core.v3.base_pb2 import Node
 from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from xds_server.sessions.clients import Client, Clients
 from xds_server.sessions.delta import DeltaSession
-from xds_server.settings import MeshSettings, ServeSettings, StreamSettings
+from xds_server.settings import IdentitySettings, MeshSettings, ServeSettings, StreamSettings
 from xds_server.sources.problems import Problems
 from xds_server.transport.admission import Admission
 
@@ -83,8 +85,16 @@ class ServedMesh:
             placement=self.placement,
             readiness=self.readiness,
             admission=Admission(),
+            identity=None,
             started_at=1_700_000_000.0,
         )
+
+    def give_identity(self, certs: Path) -> IdentityParts:
+        """Serve identities too, with an authority in ``certs`` that is not loaded yet."""
+        settings = dataclasses.replace(self.served.settings, identity=IdentitySettings(certs=certs))
+        parts = IdentityParts(settings, self.served.mesh)
+        self.served = dataclasses.replace(self.served, settings=settings, identity=parts)
+        return parts
 
     def put(self, *texts: str) -> None:
         """Take Kubernetes objects as YAML and publish what follows from them."""

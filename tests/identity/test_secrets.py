@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from helpers.authorities import FixedAuthority
 
+from tests.helpers.authorities import FixedAuthority
 from xds_server.exceptions import DeniedError, LimitError
 from xds_server.identity.audit import Audit, Way
 from xds_server.identity.caller import BoundPod, Caller, Proof

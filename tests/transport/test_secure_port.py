@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 from cryptography import x509
-from helpers.authorities import FixedAuthority, key_pem, new_csr, new_key
-from helpers.running_secure import WEB, RunningSecure, running_secure
 
+from tests.helpers.authorities import FixedAuthority, key_pem, new_csr, new_key
+from tests.helpers.running_secure import WEB, RunningSecure, running_secure
 from xds_server.catalog.resource import ADDRESS
 from xds_server.identity.spiffe import parse_identity
 from xds_server.protobuf.envoy.config.core.v3.base_pb2 import Node

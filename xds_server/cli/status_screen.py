@@ -44,8 +44,24 @@ def _head(report: Mapping[str, Any]) -> Iterator[Text]:
     counts = f"{_count(pairs, 'pair')}, {_count(singles, 'single')}, {_count(conflicts, 'conflict')}"
     loaded = f"loaded {placement['loadedAt']}" if placement["loadedAt"] else "not loaded"
     yield Text(_clean(f"placement map {placement['path']}: {counts}, {loaded}"))
+    yield _certificates(report["identities"])
     yield from _listed("conflicts", placement["conflicts"])
     yield from _listed("the last reload failed, the map in force stays", placement["failure"])
+
+
+def _certificates(told: Mapping[str, Any] | None) -> Text:
+    """Tell in a line who signs, until when, and for how many."""
+    if told is None:
+        return Text("certificates: none, the secure port is off")
+    authority, identities = told["authority"], told["identities"]
+    issued = sum(item["serial"] is not None for item in identities)
+    counts = f"{issued} of {len(identities)} identities issued here"
+    text = Text(_clean(f"certificates: {counts}, issuer until {authority.get('issuerNotAfter')}"))
+    if authority["failure"]:
+        text.append(f"; {_clean(authority['failure'])}", "red")
+    if authority.get("nextIssuer"):
+        text.append(f"; a new issuer signs from {authority['nextIssuerFrom']}", "yellow")
+    return text
 
 
 def _clients(report: Mapping[str, Any]) -> Table:

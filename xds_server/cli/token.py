@@ -15,13 +15,13 @@ from xds_server.exceptions import InputError
 from xds_server.identity.tokens.embedded import TokenSubject, load_or_make, mint
 from xds_server.identity.tokens.key_file import write_private
 from xds_server.mesh.graph import new_registry
+from xds_server.mesh.identities import account_of, is_finished, uid_of
 from xds_server.objects.kubernetes import Pod
 from xds_server.settings import IdentitySettings
 from xds_server.sources.manifests.source import ManifestSource
 from xds_server.sources.problems import Problems
 
 _DEFAULTS = IdentitySettings()
-_FINISHED = ("Succeeded", "Failed")
 _HOUR = 3_600
 _LONGEST_HOURS = 8_760
 _NAMES_SHOWN = 5
@@ -145,20 +145,18 @@ def _check_alone(key: str, problems: Problems) -> None:
 
 
 def _subject(key: str, pod: Pod) -> TokenSubject:
-    if pod.status.phase in _FINISHED:
+    if is_finished(pod):
         raise InputError(
             f"--pod {key!r}: its phase is {pod.status.phase}: expected a pod that is not finished"
         )
     if not pod.spec.node_name:
         raise InputError(f"--pod {key!r}: it has no spec.nodeName: expected a pod that is bound to a node")
-    if not pod.metadata.uid:
-        raise InputError(f"--pod {key!r}: it has no metadata.uid: expected one, for a token is bound to it")
     namespace, _, name = key.partition("/")
     return TokenSubject(
         namespace=namespace,
-        service_account=pod.spec.service_account_name or "default",
+        service_account=account_of(pod).partition("/")[2],
         pod=name,
-        pod_uid=pod.metadata.uid,
+        pod_uid=uid_of(pod),
         node=pod.spec.node_name,
     )
 

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from xds_server.catalog.catalog import Catalog
-from xds_server.catalog.resource import PREFIX, Resource
+from xds_server.catalog.resource import PREFIX, SECRET, Resource
 from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 # A message is found by its type's name among those that are imported; these are the ones served.
@@ -37,4 +37,4 @@ def short_name(url: str) -> str:
 
 def type_label(catalog: Catalog, url: str) -> str:
     """Return the short name of a served type; what a client made up is all one, so labels are bounded."""
-    return short_name(url) if catalog.serves(url) else UNKNOWN
+    return short_name(url) if catalog.serves(url) or url == SECRET else UNKNOWN

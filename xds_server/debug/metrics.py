@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from xds_server import __version__
 from xds_server.debug.metric_families import gauges
 from xds_server.debug.metrics_clients import client_metrics
+from xds_server.debug.metrics_identity import identity_metrics
 from xds_server.debug.metrics_objects import object_metrics
 from xds_server.debug.served import Served
 
@@ -26,6 +27,7 @@ class ServedCollector(Collector):
         yield from server_metrics(self._served)
         yield from client_metrics(self._served)
         yield from object_metrics(self._served)
+        yield from identity_metrics(self._served)
 
 
 class Metrics:

@@ -11,6 +11,7 @@ from xds_server.debug.views import errorsz, placementz, registryz
 from xds_server.debug.views_addresses import ambientz
 from xds_server.debug.views_clients import adsz, syncz
 from xds_server.debug.views_config import config_dump
+from xds_server.debug.views_identity import explain, secretz
 
 View: TypeAlias = Callable[[Served, Question], Json]
 
@@ -34,6 +35,12 @@ VIEWS = {
     "/debug/syncz": Path(syncz, "how far each client is: sent, acknowledged, rejected", ("node",)),
     "/debug/adsz": Path(adsz, "who is connected, and to what each subscribed", ("node",)),
     "/debug/config_dump": Path(config_dump, "what one client was sent", ("client", "type", "name")),
+    "/debug/explain": Path(
+        explain, "why a node's ztunnel may or may not have an identity", ("node", "identity")
+    ),
+    "/debug/secretz": Path(
+        secretz, "the certificate authority, and who may hold which identity", ("node", "ns")
+    ),
     "/debug/registryz": Path(registryz, "the source objects by kind and file", ("kind", "ns", "full")),
     "/debug/errorsz": Path(errorsz, "objects refused or used only in part, and why", ("name",)),
 }

@@ -8,6 +8,7 @@ from typing import Protocol
 from xds_server.catalog.catalog import Catalog
 from xds_server.debug.readiness import Readiness
 from xds_server.exceptions import Problem
+from xds_server.identity.parts import IdentityParts
 from xds_server.mesh.graph import Mesh
 from xds_server.sessions.clients import Clients
 from xds_server.settings import ServeSettings
@@ -62,5 +63,7 @@ class Served:
     placement: PlacementSource
     readiness: Readiness
     admission: Admission
+    identity: IdentityParts | None
+    """None where the secure port is off."""
     started_at: float
     """Seconds since the epoch."""

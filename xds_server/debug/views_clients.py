@@ -5,7 +5,7 @@ from heapq import nsmallest
 from itertools import islice
 
 from xds_server import __version__
-from xds_server.catalog.catalog import Catalog
+from xds_server.catalog.overlay import ServedCatalog
 from xds_server.debug.json_text import Json
 from xds_server.debug.messages import short_name
 from xds_server.debug.question import Question
@@ -27,8 +27,8 @@ def syncz(served: Served, question: Question) -> Json:
         _identity(client)
         | {
             "types": {
-                name: sync_state(subscription, catalog, question.now)
-                for name, subscription in by_type(client, catalog)
+                name: sync_state(subscription, client.session.catalog, question.now)
+                for name, subscription in by_type(client)
             }
         }
         for client in picked_clients(served, question)
@@ -53,7 +53,7 @@ def adsz(served: Served, question: Question) -> Json:
             "writingSince": epoch_text(client.writing_since),
             "unknownTypes": client.session.unknown_types,
             "subscriptions": {
-                name: _subscribed(subscription) for name, subscription in by_type(client, served.catalog)
+                name: _subscribed(subscription) for name, subscription in by_type(client)
             },
         }
         for client in picked_clients(served, question)
@@ -68,18 +68,19 @@ def picked_clients(served: Served, question: Question) -> Iterator[Client]:
     return iter(sorted(clients, key=lambda client: (client.session.node_id, client.number)))
 
 
-def by_type(client: Client, catalog: Catalog) -> Iterator[tuple[str, Subscription]]:
+def by_type(client: Client) -> Iterator[tuple[str, Subscription]]:
     """Yield subscriptions by short type name; a type that is not served keeps what the client called it."""
+    catalog = client.session.catalog
     for url, subscription in tuple(client.session.subscriptions.items()):
         yield short_name(url) if catalog.serves(url) else f"unknown {url[:_TEXT_SHOWN]}", subscription
 
 
-def is_behind(subscription: Subscription, catalog: Catalog) -> bool:
+def is_behind(subscription: Subscription, catalog: ServedCatalog) -> bool:
     """Tell whether the client is owed what it was not sent yet."""
     return subscription.owes_answer or subscription.cursor < catalog.of(subscription.type_url).position
 
 
-def sync_state(subscription: Subscription, catalog: Catalog, now: float) -> Json:
+def sync_state(subscription: Subscription, catalog: ServedCatalog, now: float) -> Json:
     """Tell one type of one client; ages are in seconds, times are null for what never was."""
     told = subscription.acknowledgements
     oldest = told.oldest_unanswered_at
@@ -104,7 +105,12 @@ def sync_state(subscription: Subscription, catalog: Catalog, now: float) -> Json
 
 
 def _identity(client: Client) -> dict[str, object]:
-    return {"id": client.id, "node": client.session.node_name, "pod": _pod(client.session.node_id)}
+    return {
+        "id": client.id,
+        "node": client.session.node_name,
+        "pod": _pod(client.session.node_id),
+        "identity": client.caller or None,
+    }
 
 
 def _pod(node_id: str) -> str:

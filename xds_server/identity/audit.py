@@ -43,7 +43,7 @@ class Audit:
     """Writes the log, counts outcomes, and remembers the latest certificate of each identity."""
 
     def __init__(self) -> None:
-        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
         """By way and outcome (``granted`` or ``denied``)."""
         self._issued: dict[str, Issued] = {}
 

@@ -1,30 +1,88 @@
-"""Whose identities which node carries: pods by account and node, and the nodes a node serves."""
+"""
+Which identities a node carries: those of the pods that are bound to it or to a CPU node it serves.
+
+A pod counts from the moment it is bound to a node until it is finished, whatever else it says of
+itself: its ztunnel needs the certificate before the pod is ready (field facts, U25).
+"""
+
+from collections.abc import Iterator
+
 from xds_server.mesh.placement import Placement
 from xds_server.objects.kubernetes import Pod
 from xds_server.store.collection import Index, Source
 
+FINISHED = ("Succeeded", "Failed")
+
 
 def account_of(pod: Pod) -> str:
+    """Return ``namespace/service account``; Kubernetes fills in ``default``, a manifest may not."""
     return f"{pod.namespace}/{pod.spec.service_account_name or 'default'}"
 
 
+def uid_of(pod: Pod) -> str:
+    """Return the pod's UID; one from a manifest that has none goes by its name instead."""
+    return pod.metadata.uid or f"{pod.namespace}.{pod.name}"
+
+
+def is_finished(pod: Pod) -> bool:
+    return pod.status.phase in FINISHED
+
+
 class Identities:
+    """Answers from the present state alone, at a cost that does not grow with the mesh."""
+
     def __init__(self, pods: Source[Pod], placement: Placement) -> None:
         self._pods = pods
         self._placement = placement
-        self._by_account_node = Index(pods, "account and node", _k)
+        self._on_node = Index(pods, "account and node", _account_on_node)
+
+    @property
+    def placement(self) -> Placement:
+        return self._placement
 
     def pod(self, key: str) -> Pod | None:
+        """Return the pod ``namespace/name``."""
         return self._pods.get(key)
 
-    def carried_nodes(self, node: str) -> frozenset[str]:
-        return frozenset({node, *(pair.cpu_node for pair in self._placement.placed.rows.values() if pair.dpu_node == node)})
+    def pods(self) -> Iterator[Pod]:
+        """Yield all pods; the cost is theirs."""
+        yield from self._pods.rows.values()
 
-    def carries_account(self, node: str, account: str) -> bool:
-        return any(self._by_account_node.rows(f"{account}@{n}") for n in self.carried_nodes(node))
+    def carried_nodes(self, node: str) -> tuple[str, ...]:
+        """Return the nodes whose pods the ztunnel of ``node`` carries: itself and CPU nodes it serves."""
+        served = (pair.cpu_node for pair in self._placement.placed_by_dpu.rows(node))
+        return (node, *dict.fromkeys(name for name in served if self.serving_node(name) == node))
+
+    def serving_node(self, node: str) -> str:
+        """Return the node whose ztunnel serves pods of ``node``, as placement says now."""
+        placed = self._placement.placed_by_cpu.rows(node)
+        return placed[0].dpu_node or node if placed else node
+
+    def runs_on(self, account: str, node: str) -> bool:
+        """Tell whether a pod of the account is bound to this very node and not finished."""
+        return bool(node) and bool(self._on_node.groups.get(f"{account}@{node}"))
+
+    def runs(self, account: str) -> bool:
+        """Tell whether a pod of the account is bound to any node and not finished."""
+        return bool(self._on_node.groups.get(account))
+
+    def carries(self, node: str, account: str) -> bool:
+        """Tell whether the ztunnel of ``node`` carries a pod of the account."""
+        return any(self.runs_on(account, carried) for carried in self.carried_nodes(node))
+
+    def accounts(self) -> dict[str, set[str]]:
+        """Return, by account, the nodes that carry it; the cost is that of all pods."""
+        found: dict[str, set[str]] = {}
+        for group in self._on_node.groups:
+            account, _, node = group.partition("@")
+            if node:
+                found.setdefault(account, set()).update((node, self.serving_node(node)))
+        return found
 
 
-def _k(pod: Pod) -> tuple[str, ...]:
-    if pod.status.phase in ("Succeeded", "Failed") or not pod.spec.node_name:
+def _account_on_node(pod: Pod) -> tuple[str, ...]:
+    """No name of Kubernetes holds an ``@``, so the texts are unambiguous."""
+    if is_finished(pod) or not pod.spec.node_name:
         return ()
-    return (f"{account_of(pod)}@{pod.spec.node_name}",)
+    account = account_of(pod)
+    return (account, f"{account}@{pod.spec.node_name}")

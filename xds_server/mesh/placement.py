@@ -50,6 +50,7 @@ class Placement:
         self.nodes_by_ip = Index(self.nodes, "InternalIP", lambda node: node.internal_ips)
         self.placed: Collection[PlacedPair] = Mapped(graph, "placed pairs", pairs, self._place)
         self.placed_by_cpu = Index(self.placed, "CPU node", _cpu_node)
+        self.placed_by_dpu = Index(self.placed, "DPU node", _dpu_node)
 
     def _place(self, fetch: Fetch, _key: str, pair: Pair) -> PlacedPair:
         return PlacedPair(
@@ -86,3 +87,7 @@ def _canonical(ips: Iterable[str]) -> Iterable[str]:
 
 def _cpu_node(pair: PlacedPair) -> tuple[str, ...]:
     return (pair.cpu_node,) if pair.cpu_node else ()
+
+
+def _dpu_node(pair: PlacedPair) -> tuple[str, ...]:
+    return (pair.dpu_node,) if pair.dpu_node else ()

@@ -1,34 +1,19 @@
 """Which sets of files make a certificate authority, and what is said of the others."""
 
 import ssl
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
     load_pem_private_key,
 )
 
 from tests.identity.authority.made_certificates import (
-    DAY,
-    MOMENT,
-    NOW,
     Made,
     Shape,
-    ec_key,
     istio_files,
     make,
-    rsa_key,
 )
-from xds_server.exceptions import InputError
-from xds_server.identity.authority.material import Generation, read_generation
+from xds_server.identity.authority.material import Generation
 
 Files = dict[str, bytes]
 

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
-from helpers.authorities import new_csr, new_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.authorities import new_csr, new_key
 from xds_server.exceptions import InputError
 from xds_server.identity.signing.csr import LONGEST_CSR, public_key_of
 

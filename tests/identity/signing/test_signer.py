@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from helpers.authorities import FixedAuthority, new_csr
 
+from tests.helpers.authorities import FixedAuthority, new_csr
 from xds_server.exceptions import InputError, LimitError, PeerError
 from xds_server.identity.signing.signer import Certificate, Signer
 from xds_server.identity.spiffe import Identity

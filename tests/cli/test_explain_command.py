@@ -1,0 +1,85 @@
+"""``offmesh explain`` against a running server."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.helpers.running_debug import RunningDebug, running_debug
+from tests.helpers.served_mesh import ServedMesh, shop
+from xds_server.cli import main
+
+WEB = "spiffe://cluster.local/ns/shop/sa/web"
+ZTUNNEL = """
+kind: Pod
+metadata: {name: ztunnel-a, namespace: istio-system, uid: z}
+spec: {nodeName: dpu-a, serviceAccountName: ztunnel}
+"""
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> ServedMesh:
+    mesh = shop()
+    mesh.give_identity(tmp_path)
+    return mesh
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The command sets logging up for its whole process, which here is the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+async def http(mesh: ServedMesh) -> AsyncIterator[RunningDebug]:
+    async with running_debug(mesh.served) as running:
+        yield running
+
+
+async def explain(address: str, node: str, identity: str, *more: str) -> Result:
+    command = ["explain", "--http-address", address, "--node", node, "--identity", identity, *more]
+    return await asyncio.to_thread(CliRunner().invoke, main, command)
+
+
+async def test_what_is_granted_exits_0_and_lists_the_checks(mesh: ServedMesh, http: RunningDebug) -> None:
+    mesh.put(ZTUNNEL)
+    result = await explain(http.address, "dpu-a", WEB)
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0] == f"passed identity: {WEB}"
+    assert lines[-1] == f"{WEB} to the ztunnel of node dpu-a: granted"
+
+
+async def test_what_is_denied_exits_1_and_says_what_was_expected(http: RunningDebug) -> None:
+    result = await explain(http.address, "spare", WEB)
+    assert result.exit_code == 1
+    assert "FAILED pods spare carries: no pod of shop/web there" in result.output
+    assert "       expected one bound to spare and not finished" in result.output
+    assert result.output.splitlines()[-1].endswith("denied")
+
+
+async def test_json_is_what_the_server_tells(http: RunningDebug) -> None:
+    result = await explain(http.address, "spare", WEB, "--format=json")
+    told = json.loads(result.output)
+    assert (told["node"], told["identity"], told["allowed"]) == ("spare", WEB, False)
+    assert {"check", "passed", "found", "expected"} == told["checks"][0].keys()
+
+
+async def test_nothing_asked_exits_2(http: RunningDebug) -> None:
+    result = await explain(http.address, "", WEB)
+    assert result.exit_code == 2
+    assert "parameter node is empty" in result.output
+
+
+async def test_a_server_that_is_not_there_exits_1() -> None:
+    result = await explain("127.0.0.1:1", "spare", WEB)
+    assert result.exit_code == 1
+    assert "cannot be reached" in result.output
