@@ -33,7 +33,8 @@ class Half(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        if self._transport is not None:
+        """Close at once, if it is not closed: a transport that has gone cannot be asked again."""
+        if self._transport is not None and not self.lost.done():
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:

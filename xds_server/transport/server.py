@@ -56,7 +56,7 @@ class GrpcServer:
         return f"{host or '0.0.0.0'}:{bound}"  # noqa: S104 - tells what the user asked for
 
     async def start_inside(self, address: str) -> None:
-        """Open a socket of this machine's own, ``unix:<path>``, without TLS."""
+        """Open a socket that only this machine sees, without TLS."""
         await self.set_serving(False)
         self._server.add_insecure_port(address)
         await self._server.start()

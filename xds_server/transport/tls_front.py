@@ -2,21 +2,20 @@
 TLS before gRPC, for clients that may have a certificate.
 
 gRPC for Python either demands a client certificate or never asks for one. So here the connection is
-taken, its handshake made with an optional certificate, and its bytes are handed to gRPC through a
-socket in a folder that is ours alone. Our end of that socket has a name, by which gRPC's peer leads
-back to the connection: who it is from, and what it proved.
+taken, its handshake made with an optional certificate, and its bytes are handed to gRPC through an
+abstract socket with a name that nobody can guess. Our end of it has a name of its own, by which gRPC's
+peer leads back to the connection: who it is from, and what it proved. Whoever should find the way in
+without TLS comes from no connection we know, and proves itself by a token or not at all.
 """
 
 import asyncio
 import logging
 import os
+import secrets
 import socket
 import ssl
-import tempfile
-import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 
 from xds_server.exceptions import InputError, LocalError
 from xds_server.identity.server_certificate import ServedPair, ServerCertificate
@@ -43,9 +42,7 @@ class TlsFront:
     def __init__(self, certificate: ServerCertificate, trust_bundle: Callable[[], str]) -> None:
         self._certificate = certificate
         self._trust_bundle = trust_bundle
-        self._folder = tempfile.TemporaryDirectory(prefix="offmesh-")
-        self._inner = str(Path(self._folder.name) / "grpc")
-        self._names = f"offmesh-{uuid.uuid4().hex}-"
+        self._name = f"offmesh-{secrets.token_hex(16)}"
         self._connections: dict[str, Connection] = {}
         self._last = 0
         self._context: ssl.SSLContext | None = None
@@ -56,7 +53,7 @@ class TlsFront:
     @property
     def inner(self) -> str:
         """The address for gRPC to listen on."""
-        return f"unix:{self._inner}"
+        return f"unix-abstract:{self._name}"
 
     def connection(self, peer: str) -> Connection:
         """Return the connection that gRPC calls ``peer``."""
@@ -80,7 +77,6 @@ class TlsFront:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._folder.cleanup()
 
     def _keep(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -108,7 +104,7 @@ class TlsFront:
         try:
             certificate = await self._shake_hands(taken, outer)
             self._last += 1
-            name = f"{self._names}{self._last}"
+            name = f"{self._name}-{self._last}"
             self._connections[name] = Connection(address, certificate)
             await self._connect(name, inner)
             inner.join(outer)
@@ -144,7 +140,7 @@ class TlsFront:
         try:
             ours.setblocking(False)
             ours.bind(f"\0{name}")
-            await loop.sock_connect(ours, self._inner)
+            await loop.sock_connect(ours, f"\0{self._name}")
             await loop.create_connection(lambda: inner, sock=ours)
         except BaseException:
             ours.close()
