@@ -9,6 +9,7 @@ class Half(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._other: Half | None = None
+        self._gone = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the connection is gone."""
 
@@ -34,7 +35,7 @@ class Half(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, if it is not closed: a transport that has gone cannot be asked again."""
-        if self._transport is not None and not self.lost.done():
+        if self._transport is not None and not self._gone:
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -53,6 +54,7 @@ class Half(asyncio.Protocol):
             other.resume_reading()
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._gone = True
         if self._other is not None:
             self._other.close()
         if not self.lost.done():
