@@ -100,5 +100,8 @@ def channel_options(settings: StreamSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_receive_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", 100),
+        # Calls that wait to be taken; beyond, gRPC cancels some of them without a word.
+        ("grpc.server.max_pending_requests", 10_000),
+        ("grpc.server.max_pending_requests_hard_limit", 20_000),
         ("grpc.max_metadata_size", 16 << 10),
     ]

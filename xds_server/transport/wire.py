@@ -28,15 +28,18 @@ def decode(kind: type[M], data: bytes) -> M:
 
 async def read_only_message(context: grpc.aio.ServicerContext[bytes, bytes], longest: int) -> bytes:
     """
-    Read the one request of a unary call.
+    Read the one request of a unary call, and its end: a call that is answered before is reset by gRPC.
 
     Raises:
-        PeerError: there is none, or it is longer than ``longest`` bytes.
+        PeerError: there is none, there are more, or it is longer than ``longest`` bytes.
 
     """
     data: Any = await context.read()
     if data is grpc.aio.EOF:
         raise PeerError("the call has no request")
+    following: Any = await context.read()
+    if following is not grpc.aio.EOF:
+        raise PeerError("the call has more than one request")
     if len(data) > longest:
         raise PeerError(f"a request of {len(data)} bytes: expected at most {longest}")
     return bytes(data)
