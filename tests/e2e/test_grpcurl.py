@@ -122,4 +122,4 @@ def test_the_log_is_one_line_an_event(offmesh: Offmesh, tmp_path_factory: pytest
     logs = list(Path(tmp_path_factory.getbasetemp()).glob("offmesh*/log"))
     assert logs
     for line in logs[0].read_text().splitlines():
-        assert line.startswith(("2", "ready:", "try:")), line
+        assert line.startswith(("2", "ready:", "TLS:", "try:")), line

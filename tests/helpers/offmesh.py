@@ -24,15 +24,40 @@ _START_SECONDS = 60.0
 class Offmesh:
     """A running ``offmesh serve``."""
 
-    def __init__(self, process: "subprocess.Popen[str]", bound: dict[str, str]) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", bound: dict[str, str], folder: Path) -> None:
         self.process = process
+        self.certs = folder / "certs"
+        self.log = folder / "log"
         self.grpc = bound.get("grpc", "")
+        self.secure = bound.get("secureGrpc", "")
         self.http = bound["http"]
         self.health = bound.get("health", "")
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://{self.http}{path}", timeout=20) as answer:
             return json.load(answer)
+
+    @property
+    def root(self) -> Path:
+        """The roots to trust the secure port by."""
+        return self.certs / "trust-bundle.pem"
+
+    def token(self, pod: str, manifests: Path, *more: str) -> str:
+        """Make a token with the real command."""
+        command = [sys.executable, "-m", "xds_server", "token", f"--pod={pod}", f"--manifests={manifests}"]
+        made = subprocess.run(
+            [*command, f"--certs={self.certs}", *more], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        return made.stdout
+
+    def secure_grpcurl(
+        self, method: str, request: Any = "", token: str = "", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Call a method of the secure port; a text is sent as it is, anything else as JSON."""
+        proof = ["-H", f"authorization: Bearer {token}"] if token else []
+        stdin = request if isinstance(request, str) else json.dumps(request)
+        asked = ["-d", "@", self.secure, method] if request else [self.secure, method]
+        return grpcurl("-cacert", str(self.root), *proof, *asked, stdin=stdin, check=check)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -51,7 +76,7 @@ def serve(folder: Path, *flags: str, manifests: Path, cluster_conf: Path) -> Ite
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=ROOT)
         try:
-            yield Offmesh(process, _bound(process, ready, folder / "log"))
+            yield Offmesh(process, _bound(process, ready, folder / "log"), folder)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -74,8 +99,9 @@ def grpcurl(*arguments: str, stdin: str = "", check: bool = True) -> subprocess.
     found = shutil.which("grpcurl", path=path)
     if found is None:
         pytest.skip("grpcurl is not installed: `make tools` tells how")
+    plain = () if "-cacert" in arguments else ("-plaintext",)
     made = subprocess.run(
-        [found, "-plaintext", *arguments],
+        [found, *plain, *arguments],
         input=stdin,
         capture_output=True,
         text=True,
