@@ -49,6 +49,9 @@ def certificate(name: str, key: PrivateKey, by: str, by_key: PrivateKey, now: fl
             x509.KeyUsage(key_cert_sign=True, crl_sign=True, **dict.fromkeys(usage, False)), critical=True
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(by_key.public_key()), critical=False
+        )
         .sign(by_key, hashes.SHA256())
     )
 

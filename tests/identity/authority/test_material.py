@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -58,7 +59,7 @@ def verify_leaf(generation: Generation, issuer: Made, folder: Path) -> None:
     (folder / "leaf.pem").write_bytes(leaf.pem)
     (folder / "sent.pem").write_text("".join(generation.chain) or leaf.pem.decode())
     (folder / "trusted.pem").write_text("".join(generation.roots))
-    known = ["-CAfile", folder / "trusted.pem", "-untrusted", folder / "sent.pem"]
+    known = ["-CAfile", str(folder / "trusted.pem"), "-untrusted", str(folder / "sent.pem")]
     subprocess.run(["openssl", "verify", "-attime", str(int(NOW)), *known, folder / "leaf.pem"], check=True)
 
 
