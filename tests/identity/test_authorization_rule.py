@@ -1,7 +1,7 @@
 """200,000 random questions of who may have whose identity, against the rule written a second time."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -12,7 +12,7 @@ from xds_server.identity.explain import explain
 from xds_server.identity.spiffe import Identity
 from xds_server.mesh.graph import Mesh, new_registry
 from xds_server.objects.cluster_conf import Pair
-from xds_server.objects.kubernetes import ObjectMeta, Pod, PodSpec, PodStatus
+from xds_server.objects.kubernetes import Node, NodeAddress, NodeStatus, ObjectMeta, Pod, PodSpec, PodStatus
 from xds_server.settings import MeshSettings
 
 WORLDS, QUESTIONS = 400, 125
@@ -20,13 +20,15 @@ BATCHES = 4
 DOMAIN = "cluster.local"
 NAMESPACES = ("a", "a-b", "istio-system")
 ACCOUNTS = ("b", "b-b", "ztunnel", "default")
+IPS = ("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.11")
 NODES = ("n", "n1", "n11", "dpu", "dpu1", "cpu", "")
-PHASES = (None, "Pending", "Running", "Running", "Unknown", "Succeeded", "Failed")
+MOSTLY_CPU, MOSTLY_DPU = ("n", "n11", "cpu"), ("dpu", "dpu1")
+PHASES = (None, "Pending", "Running", "Running", "Running", "Running", "Unknown", "Succeeded", "Failed")
 
 
 @dataclass
 class PodFacts:
-    """A pod as the reference sees it."""
+    """A pod as the reference sees it; ``host`` and ``terminating`` are there to make no difference."""
 
     namespace: str
     name: str
@@ -34,15 +36,29 @@ class PodFacts:
     account: str
     node: str
     phase: str | None
+    host: bool
+    terminating: bool
+
+
+@dataclass
+class PairFacts:
+    """An entry of the map; an empty name is one that only a Node can tell."""
+
+    cpu_ip: str
+    cpu: str
+    dpu_ip: str
+    dpu: str
 
 
 @dataclass
 class World:
-    """Pods by key and pairs (CPU node and DPU node) by key, as plain data."""
+    """Pods by key, pairs by the CPU node's address, Nodes' addresses by name; ``gone`` are pods that were."""
 
-    pods: dict[str, PodFacts]
-    pairs: dict[str, tuple[str, str]]
     trusted: frozenset[str]
+    pods: dict[str, PodFacts] = field(default_factory=dict)
+    pairs: dict[str, PairFacts] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    gone: list[PodFacts] = field(default_factory=list)
 
 
 @dataclass
@@ -71,21 +87,26 @@ def reference(world: World, question: Question) -> bool:  # noqa: PLR0911
         break
     else:
         return False
-    theirs = [p for p in world.pods.values() if counts(p) and (p.namespace, p.account) == wanted]
+    theirs = [p for p in world.pods.values() if counts(p) and (p.namespace, p.account or "default") == wanted]
     caller = (question.namespace, question.account)
     if question.pod is None:  # a certificate
         return wanted == caller and bool(theirs)
     now = world.pods.get(f"{question.pod.namespace}/{question.pod.name}")
     if now is None or now.uid != question.claimed_uid or not counts(now) or now.node != question.node_then:
         return False
-    if (now.namespace, now.account) != caller:
+    if (now.namespace, now.account or "default") != caller:
         return False
     if wanted == caller:
         return True
     if "/".join(caller) not in world.trusted:
         return False
-    in_force = {cpu: dpu for _, (cpu, dpu) in sorted(world.pairs.items(), reverse=True)}  # the first wins
+    first_last = [world.pairs[ip] for ip in sorted(world.pairs, reverse=True)]  # so the first wins
+    in_force = {p.cpu or name_at(world, p.cpu_ip): p.dpu or name_at(world, p.dpu_ip) for p in first_last}
     return any(p.node == now.node or in_force.get(p.node) == now.node for p in theirs)
+
+
+def name_at(world: World, ip: str) -> str:
+    return min((name for name, at in world.nodes.items() if at == ip), default="")
 
 
 class Real:
@@ -98,8 +119,17 @@ class Real:
 
     def set_pod(self, pod: PodFacts) -> None:
         made = Pod(
-            metadata=ObjectMeta(name=pod.name, namespace=pod.namespace, uid=pod.uid),
-            spec=PodSpec(node_name=pod.node or None, service_account_name=pod.account),
+            metadata=ObjectMeta(
+                name=pod.name,
+                namespace=pod.namespace,
+                uid=pod.uid,
+                deletion_timestamp="2026-01-01T00:00:00Z" if pod.terminating else None,
+            ),
+            spec=PodSpec(
+                node_name=pod.node or None,
+                service_account_name=pod.account or None,
+                host_network=pod.host or None,
+            ),
             status=PodStatus(phase=pod.phase),
         )
         with self.registry.graph.transaction():
@@ -109,49 +139,96 @@ class Real:
         with self.registry.graph.transaction():
             self.registry.of(Pod).delete(key)
 
-    def pair(self, key: str, pair: tuple[str, str] | None) -> None:
+    def set_pair(self, pair: PairFacts) -> None:
+        made = Pair(pair.cpu_ip, pair.dpu_ip, pair.cpu or None, pair.dpu or None)
         with self.registry.graph.transaction():
-            if pair:
-                cpu, dpu = pair
-                self.registry.of(Pair).set(key, Pair(f"ip-{key}", f"ip-{dpu}", cpu, dpu))
-            else:
-                self.registry.of(Pair).delete(key)
+            self.registry.of(Pair).set(pair.cpu_ip, made)
+
+    def delete_pair(self, cpu_ip: str) -> None:
+        with self.registry.graph.transaction():
+            self.registry.of(Pair).delete(cpu_ip)
+
+    def set_node(self, name: str, ip: str) -> None:
+        made = Node(
+            metadata=ObjectMeta(name=name), status=NodeStatus(addresses=(NodeAddress("InternalIP", ip),))
+        )
+        with self.registry.graph.transaction():
+            self.registry.of(Node).set(name, made)
+
+    def delete_node(self, name: str) -> None:
+        with self.registry.graph.transaction():
+            self.registry.of(Node).delete(name)
 
 
 def new_pod(chance: random.Random, number: int) -> PodFacts:
-    namespace = chance.choice(NAMESPACES)
+    # Without many node accounts hardly a question would be about the node's rights.
+    names = chance.choice(NAMESPACES), chance.choice((*ACCOUNTS, ""))
+    node = chance.choice(NODES)
+    if chance.random() < 0.3:
+        names, node = ("istio-system", "ztunnel"), chance.choice((node, *MOSTLY_DPU))
+    namespace, account = names
     return PodFacts(
         namespace,
-        f"p{chance.randrange(6)}",
-        f"uid-{number}",
-        chance.choice(ACCOUNTS),
-        chance.choice(NODES),
+        f"p{chance.randrange(8)}",
+        # Few enough that a UID comes again, at another pod too.
+        f"uid-{number if chance.random() < 0.7 else chance.randrange(4)}",
+        account,
+        node,
         chance.choice(PHASES),
+        host=chance.random() < 0.2,
+        terminating=chance.random() < 0.2,
     )
+
+
+def change_map(chance: random.Random, world: World, real: Real) -> None:
+    """Change a pair: two may name one DPU node, or one CPU node, or none that is known."""
+    cpu_ip, dpu_ip = chance.sample(IPS, 2)
+    if chance.random() < 0.15:
+        world.pairs.pop(cpu_ip, None)
+        real.delete_pair(cpu_ip)
+        return
+    cpu, dpu = chance.choice(MOSTLY_CPU), chance.choice(MOSTLY_DPU)
+    if chance.random() < 0.3:
+        cpu, dpu = chance.sample([node for node in NODES if node], 2)
+    cpu, dpu = (name if chance.random() < 0.7 else "" for name in (cpu, dpu))
+    world.pairs[cpu_ip] = PairFacts(cpu_ip, cpu, dpu_ip, dpu)
+    real.set_pair(world.pairs[cpu_ip])
+
+
+def change_nodes(chance: random.Random, world: World, real: Real) -> None:
+    """Change which addresses have names; two nodes may claim one."""
+    name = chance.choice([node for node in NODES if node])
+    if chance.random() < 0.2:
+        world.nodes.pop(name, None)
+        real.delete_node(name)
+    else:
+        world.nodes[name] = chance.choice(IPS)
+        real.set_node(name, world.nodes[name])
 
 
 def change(chance: random.Random, world: World, real: Real, number: int) -> None:
     """Change one thing in both."""
-    if chance.random() < 0.4:
-        cpu, dpu = chance.sample([node for node in NODES if node], 2)
-        # A node may be named by two of its addresses, so one CPU node can come in two pairs.
-        key = f"{cpu}-{chance.randrange(2)}"
-        world.pairs.pop(key, None)
-        if chance.random() < 0.8:
-            world.pairs[key] = (cpu, dpu)
-        real.pair(key, world.pairs.get(key))
-    elif world.pods and chance.random() < 0.3:
+    which = chance.random()
+    if which < 0.3:
+        change_map(chance, world, real)
+    elif which < 0.45:
+        change_nodes(chance, world, real)
+    elif world.pods and which < 0.6:
         key = chance.choice(list(world.pods))
-        del world.pods[key]
+        world.gone.append(world.pods.pop(key))
         real.delete_pod(key)
     else:
         pod = new_pod(chance, number)
+        before = world.pods.get(f"{pod.namespace}/{pod.name}")
+        if before:
+            world.gone.append(before)
         world.pods[f"{pod.namespace}/{pod.name}"] = pod
         real.set_pod(pod)
 
 
 def new_question(chance: random.Random, world: World) -> Question:
-    held = list(world.pods.values())
+    # A token outlives its pod.
+    held = world.gone[-8:] if world.gone and chance.random() < 0.1 else list(world.pods.values())
     # Mostly node accounts ask, mostly with a token of their own pod: else all would be refused.
     pool = [pod for pod in held if f"{pod.namespace}/{pod.account}" in world.trusted]
     pool = pool if pool and chance.random() < 0.7 else held
@@ -160,11 +237,16 @@ def new_question(chance: random.Random, world: World) -> Question:
         namespace, account = chance.choice(NAMESPACES), chance.choice(ACCOUNTS)
     else:
         namespace = pod.namespace
-        account = pod.account if chance.random() < 0.95 else chance.choice(ACCOUNTS)
+        account = (pod.account or "default") if chance.random() < 0.95 else chance.choice(ACCOUNTS)
     uid = pod.uid if pod and chance.random() < 0.95 else "uid-of-another"
     node = pod.node if pod and chance.random() < 0.95 else chance.choice(NODES)
     domain = DOMAIN if chance.random() < 0.93 else chance.choice(("cluster.localx", "other", "cluster.loca"))
-    wanted = f"spiffe://{domain}/ns/{chance.choice(NAMESPACES)}/sa/{chance.choice(ACCOUNTS)}"
+    names = chance.choice(NAMESPACES), chance.choice(ACCOUNTS)
+    if world.pods and chance.random() < 0.7:
+        elsewhere = [p for p in world.pods.values() if (p.node, p.account) != (node, account) and p.node]
+        of = chance.choice(elsewhere or list(world.pods.values()))
+        names = of.namespace, of.account or "default"
+    wanted = f"spiffe://{domain}/ns/{names[0]}/sa/{names[1]}"
     if chance.random() < 0.03:
         wanted = chance.choice((wanted + "/", wanted.upper(), wanted[:-1], wanted + "\n", wanted + "@n", ""))
     return Question(namespace, account, pod, uid, node, wanted)
@@ -187,14 +269,23 @@ def real_answer(real: Real, question: Question) -> bool:
     return True
 
 
+def is_by_pair(world: World, question: Question) -> bool:
+    """Tell whether what was granted is neither the caller's own nor on its own node."""
+    own = f"/ns/{question.namespace}/sa/{question.account}"
+    pods = [p for p in world.pods.values() if p.node == question.node_then]
+    there = [f"/ns/{p.namespace}/sa/{p.account or 'default'}" for p in pods]
+    return not any(question.wanted.endswith(tail) for tail in (own, *there))
+
+
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_what_is_granted_is_exactly_the_rule(batch: int) -> None:
-    granted = denied = 0
+    granted = denied = by_pair = 0
     for seed in range(batch * WORLDS, (batch + 1) * WORLDS):
         chance = random.Random(seed)  # noqa: S311
-        trusted = frozenset(chance.choice((["istio-system/ztunnel"], ["istio-system/ztunnel", "a/b"], [])))
-        world, real = World({}, {}, trusted), Real(trusted)
-        for number in range(8):
+        node_accounts = (["istio-system/ztunnel"], ["istio-system/ztunnel", "a/b"])
+        trusted = frozenset(chance.choice(node_accounts) if chance.random() < 0.9 else ())
+        world, real = World(trusted), Real(trusted)
+        for number in range(24):
             change(chance, world, real, number)
         for number in range(QUESTIONS):
             if number % 5 == 0:
@@ -203,9 +294,11 @@ def test_what_is_granted_is_exactly_the_rule(batch: int) -> None:
             expected = reference(world, question)
             assert real_answer(real, question) is expected, (seed, world, question)
             granted, denied = granted + expected, denied + (not expected)
+            by_pair += expected and is_by_pair(world, question)
     assert granted + denied == 200_000 // BATCHES
     # A test that grants nearly nothing, or refuses nearly nothing, would test little.
     assert granted > 2_000
+    assert by_pair > 500
     assert denied > 2_000
 
 
@@ -214,8 +307,8 @@ def test_explaining_and_granting_never_disagree() -> None:
     for seed in range(400):
         chance = random.Random(seed)  # noqa: S311
         trusted = frozenset({"istio-system/ztunnel"})
-        world, real = World({}, {}, trusted), Real(trusted)
-        for number in range(20):
+        world, real = World(trusted), Real(trusted)
+        for number in range(30):
             change(chance, world, real, number)
         for node in filter(None, NODES):
             for namespace in NAMESPACES:

@@ -49,8 +49,14 @@ def _show(told: Mapping[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for check in told["checks"]:
         mark = Text("passed ", "green") if check["passed"] else Text("FAILED ", "red")
-        console.print(Text.assemble(mark, f"{check['check']}: {check['found']}"))
+        console.print(Text.assemble(mark, _clean(f"{check['check']}: {check['found']}")))
         if not check["passed"]:
-            console.print(f"       expected {check['expected']}", markup=False)
+            console.print(Text(_clean(f"       expected {check['expected']}")))
     verdict = Text("granted", "green") if told["allowed"] else Text("denied", "red")
-    console.print(Text.assemble(f"{told['identity']} to the ztunnel of node {told['node']}: ", verdict))
+    asked = _clean(f"{told['identity']} to the ztunnel of node {told['node']}: ")
+    console.print(Text.assemble(asked, verdict))
+
+
+def _clean(text: str) -> str:
+    """Manifests choose some of these texts: none may move a terminal's cursor."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -192,6 +192,7 @@ def _check_addresses(flags: Mapping[str, Any]) -> None:
 def _announce(bound: Mapping[str, str]) -> None:
     click.echo(f"ready: debug HTTP at http://{bound['http']}/")
     if "secureGrpc" in bound:
-        click.echo(f"TLS:   https://{bound['secureGrpc']} for ztunnels, with a token of `offmesh token`")
+        port = bound["secureGrpc"].rpartition(":")[2]
+        click.echo(f"TLS:   https://localhost:{port} for ztunnels, with a token of `offmesh token`")
     if "grpc" in bound:
         click.echo(f"try:   {_TRY} {bound['grpc']} {_METHOD}")

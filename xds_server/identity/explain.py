@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from xds_server.identity.authorization import Authorizer, Check, form_of
 from xds_server.identity.caller import BoundPod, Caller, Proof
 from xds_server.identity.spiffe import Identity
-from xds_server.mesh.identities import account_of, is_finished, uid_of
+from xds_server.mesh.identities import Identities, account_of, uid_of
+from xds_server.mesh.placement import PlacedPair, Placement
 from xds_server.objects.kubernetes import Pod
 
 _SHOWN = 5
@@ -27,15 +28,16 @@ class Explanation:
 
 
 def explain(authorizer: Authorizer, node: str, identity: str) -> Explanation:
-    """Run every check for the ztunnel of ``node``. The cost is that of all pods: it is for people."""
+    """Run every check for the ztunnel of ``node``. The cost is that of the identity's pods."""
     return Explanation(node, identity, tuple(_checks(authorizer, node, identity)))
 
 
 def _checks(authorizer: Authorizer, node: str, text: str) -> Iterator[Check]:
     identity, form = form_of(text)
     yield form
-    callers = [pod for pod in authorizer.identities.pods() if _is_node_pod(authorizer, pod, node)]
-    yield _node(authorizer, node, bool(callers))
+    trusted = sorted(authorizer.trusted_node_accounts)
+    callers = [pod for account in trusted for pod in authorizer.identities.pods_on(account, node)]
+    yield _node(authorizer.identities, node, bool(callers))
     yield _node_pod(authorizer, node, callers)
     if identity is None:
         return
@@ -44,30 +46,43 @@ def _checks(authorizer: Authorizer, node: str, text: str) -> Iterator[Check]:
     else:
         yield authorizer.trust_domain_of(identity)
         yield authorizer.carried(node, identity)
-    yield _pods(authorizer, identity)
+    yield _pods(authorizer.identities, identity)
 
 
-def _node(authorizer: Authorizer, node: str, has_pods: bool) -> Check:
-    expected = "a node of the cluster or of the placement map"
-    placement = authorizer.identities.placement
-    serves = [pair.cpu_node or pair.cpu_node_ip for pair in placement.placed_by_dpu.rows(node)]
-    served_by = [pair.dpu_node or pair.dpu_node_ip for pair in placement.placed_by_cpu.rows(node)]
-    if serves:
-        found = f"a DPU node that serves {', '.join(serves)}"
-    elif served_by:
-        found = f"a CPU node served by {', '.join(served_by)}"
-    elif any(single.node_name == node for single in placement.singles.rows.values()):
-        found = "a single node"
-    elif has_pods or node in placement.nodes.rows:
-        found = "a node that is not in the placement map"
-    else:
-        return Check("node", False, "no such node", expected)
-    return Check("node", True, found, expected)
+def _node(identities: Identities, node: str, has_pods: bool) -> Check:
+    """Tell the role of a node, and where a pair of it in the map is not in force."""
+    placement = identities.placement
+    roles = []
+    if serves := placement.placed_by_dpu.rows(node):
+        roles.append(f"a DPU node that serves {', '.join(_cpu_side(identities, pair) for pair in serves)}")
+    if served_by := placement.placed_by_cpu.rows(node):
+        in_force = served_by[0]
+        unnamed = f"no node we know: nothing names the one at {in_force.dpu_node_ip}"
+        roles.append(f"a CPU node served by {in_force.dpu_node or unnamed}")
+    if _is_single(placement, node):
+        roles.append("a single node")
+    if not roles and (has_pods or node in placement.nodes.rows):
+        roles.append("a node that is not in the placement map")
+    found = " and ".join(roles) or "no such node"
+    return Check("node", bool(roles), found, "a node of the cluster or of the placement map")
 
 
-def _is_node_pod(authorizer: Authorizer, pod: Pod, node: str) -> bool:
-    trusted = account_of(pod) in authorizer.trusted_node_accounts
-    return trusted and pod.spec.node_name == node and not is_finished(pod)
+def _cpu_side(identities: Identities, pair: PlacedPair) -> str:
+    if not pair.cpu_node:
+        return f"{pair.cpu_node_ip} (nothing names that node, so nothing of it is carried)"
+    serving = identities.serving_node(pair.cpu_node)
+    if serving != pair.dpu_node:
+        return f"{pair.cpu_node} (not carried: another pair, with {serving}, is in force)"
+    return pair.cpu_node
+
+
+def _is_single(placement: Placement, node: str) -> bool:
+    known = placement.nodes.get(node)
+    ips = known.internal_ips if known else ()
+    singles = placement.singles.rows.values()
+    return any(
+        single.node_name == node or (not single.node_name and single.node_ip in ips) for single in singles
+    )
 
 
 def _node_pod(authorizer: Authorizer, node: str, pods: list[Pod]) -> Check:
@@ -87,9 +102,9 @@ def _caller(authorizer: Authorizer, pod: Pod) -> Caller:
     )
 
 
-def _pods(authorizer: Authorizer, identity: Identity) -> Check:
+def _pods(identities: Identities, identity: Identity) -> Check:
     """Tell where pods of the account are, whether or not that decides anything."""
-    pods = [pod for pod in authorizer.identities.pods() if account_of(pod) == identity.account]
+    pods = list(identities.pods_of(identity.account))
     states = Counter(f"{pod.status.phase or 'Pending'} on {pod.spec.node_name or 'no node'}" for pod in pods)
     told = [f"{count} {state}" for state, count in sorted(states.items())]
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""

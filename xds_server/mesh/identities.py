@@ -34,7 +34,7 @@ class Identities:
     def __init__(self, pods: Source[Pod], placement: Placement) -> None:
         self._pods = pods
         self._placement = placement
-        self._on_node = Index(pods, "account and node", _account_on_node)
+        self._by_account = Index(pods, "account and node", _account_and_node)
 
     @property
     def placement(self) -> Placement:
@@ -44,9 +44,13 @@ class Identities:
         """Return the pod ``namespace/name``."""
         return self._pods.get(key)
 
-    def pods(self) -> Iterator[Pod]:
-        """Yield all pods; the cost is theirs."""
-        yield from self._pods.rows.values()
+    def pods_of(self, account: str) -> Iterator[Pod]:
+        """Yield every pod of an account, bound or not, finished or not, in no order."""
+        return (self._pods.rows[key] for key in self._by_account.groups.get(account))
+
+    def pods_on(self, account: str, node: str) -> list[Pod]:
+        """Return the pods of an account that are bound to this very node and not finished, by name."""
+        return self._by_account.rows(f"{account}@{node}") if node else []
 
     def carried_nodes(self, node: str) -> tuple[str, ...]:
         """Return the nodes whose pods the ztunnel of ``node`` carries: itself and CPU nodes it serves."""
@@ -60,11 +64,11 @@ class Identities:
 
     def runs_on(self, account: str, node: str) -> bool:
         """Tell whether a pod of the account is bound to this very node and not finished."""
-        return bool(node) and bool(self._on_node.groups.get(f"{account}@{node}"))
+        return bool(node) and bool(self._by_account.groups.get(f"{account}@{node}"))
 
     def runs(self, account: str) -> bool:
         """Tell whether a pod of the account is bound to any node and not finished."""
-        return bool(self._on_node.groups.get(account))
+        return bool(self._by_account.groups.get(f"{account}@"))
 
     def carries(self, node: str, account: str) -> bool:
         """Tell whether the ztunnel of ``node`` carries a pod of the account."""
@@ -73,16 +77,23 @@ class Identities:
     def accounts(self) -> dict[str, set[str]]:
         """Return, by account, the nodes that carry it; the cost is that of all pods."""
         found: dict[str, set[str]] = {}
-        for group in self._on_node.groups:
+        for group in self._by_account.groups:
             account, _, node = group.partition("@")
             if node:
                 found.setdefault(account, set()).update((node, self.serving_node(node)))
         return found
 
 
-def _account_on_node(pod: Pod) -> tuple[str, ...]:
-    """No name of Kubernetes holds an ``@``, so the texts are unambiguous."""
-    if is_finished(pod) or not pod.spec.node_name:
+def _account_and_node(pod: Pod) -> tuple[str, ...]:
+    """
+    Group by ``account``; a pod that counts also by ``account@`` (anywhere) and ``account@node``.
+
+    No name of Kubernetes holds an ``@``, but nothing keeps a manifest from it: such a pod is nobody's,
+    or account ``pay@cpu-a`` anywhere would be taken for account ``pay`` on node ``cpu-a``.
+    """
+    account, node = account_of(pod), pod.spec.node_name or ""
+    if "@" in account or "@" in node:
         return ()
-    account = account_of(pod)
-    return (account, f"{account}@{pod.spec.node_name}")
+    if is_finished(pod) or not node:
+        return (account,)
+    return (account, f"{account}@", f"{account}@{node}")

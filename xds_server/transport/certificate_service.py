@@ -44,7 +44,7 @@ class CertificateService:
                 data = await read_only_message(context, _LONGEST_REQUEST)
                 certificate = await self._create(caller, data, context.time_remaining())
             except OffmeshError as error:
-                log.debug("CreateCertificate of %s failed: %s", context.peer(), error)
+                log.log(_level(error), "CreateCertificate of %s: %s", authentication.address(context), error)
                 await context.abort(code_of(error), details_of(error))
             response = IstioCertificateResponse(cert_chain=certificate.chain)
             await context.write(response.SerializeToString())
@@ -77,3 +77,8 @@ class CertificateService:
         except DeniedError as error:
             self._audit.denied(Way.CERTIFICATE, caller, wanted, str(error))
             raise
+
+
+def _level(error: OffmeshError) -> int:
+    """A denial is in the audit log already, with its caller."""
+    return logging.DEBUG if isinstance(error, DeniedError) else logging.WARNING

@@ -6,7 +6,7 @@ import grpc
 
 from xds_server.catalog.resource import SECRET
 from xds_server.catalog.served_type import ServedType
-from xds_server.exceptions import OffmeshError, PeerError
+from xds_server.exceptions import DeniedError, OffmeshError, PeerError
 from xds_server.identity.caller import Caller
 from xds_server.identity.secrets import Secrets
 from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
@@ -36,7 +36,8 @@ class SecretFetch:
                 caller = required(await authentication.caller(context))
                 payload = await self._fetch(caller, await read_only_message(context, _LONGEST_REQUEST))
             except OffmeshError as error:
-                log.debug("FetchSecrets of %s failed: %s", context.peer(), error)
+                level = logging.DEBUG if isinstance(error, DeniedError) else logging.WARNING
+                log.log(level, "FetchSecrets of %s: %s", authentication.address(context), error)
                 await context.abort(code_of(error), details_of(error))
             await context.write(payload)
 
