@@ -58,6 +58,7 @@ async def follow_secrets(
         )
         await call.write(request)
         response = await call.read()
+        assert isinstance(response, xds.DeltaDiscoveryResponse)
         secrets = [Secret.FromString(item.resource.value) for item in response.resources]
         answers = {path: await asyncio.to_thread(get, offmesh, path) for path in paths}
         call.cancel()

@@ -117,9 +117,10 @@ class TestCreateCertificate:
             (tmp_path / name).write_text(text)
         assert len(issuers) == 1
         assert roots == offmesh.root.read_text()
-        verify = ["openssl", "verify", "-CAfile", tmp_path / "roots", "-untrusted", tmp_path / "issuers"]
+        chain = ["-CAfile", str(tmp_path / "roots"), "-untrusted", str(tmp_path / "issuers")]
         for purpose in ("sslserver", "sslclient"):
-            subprocess.run([*verify, "-purpose", purpose, tmp_path / "leaf"], check=True, capture_output=True)
+            verify = ["openssl", "verify", *chain, "-purpose", purpose, str(tmp_path / "leaf")]
+            subprocess.run(verify, check=True, capture_output=True)
         text = subprocess.run(
             ["openssl", "x509", "-in", tmp_path / "leaf", "-noout", "-text"],
             capture_output=True,
