@@ -52,9 +52,7 @@ def adsz(served: Served, question: Question) -> Json:
             "lastWriteAt": epoch_text(client.last_write_at),
             "writingSince": epoch_text(client.writing_since),
             "unknownTypes": client.session.unknown_types,
-            "subscriptions": {
-                name: _subscribed(subscription) for name, subscription in by_type(client)
-            },
+            "subscriptions": {name: _subscribed(subscription) for name, subscription in by_type(client)},
         }
         for client in picked_clients(served, question)
     )
