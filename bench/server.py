@@ -56,7 +56,8 @@ def serving(mesh: Path) -> Iterator[Server]:
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "xds_server", "serve", "--manifests", str(mesh / "mesh")]
     command += ["--cluster-conf", str(mesh / "cluster-conf.yaml"), "--ready-file", str(ready)]
-    for port in ("grpc", "http", "health"):
+    command += ["--certs", str(mesh / "certs")]
+    for port in ("grpc", "secure-grpc", "http", "health"):
         command += [f"--{port}-address", "127.0.0.1:0"]
     begun = time.monotonic()
     with log.open("wb") as output:

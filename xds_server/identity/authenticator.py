@@ -66,8 +66,8 @@ class Authenticator:
 
 def _of_certificate(certificate: bytes) -> Caller:
     """Take the one SPIFFE identity of a certificate whose chain the connection has verified."""
-    read = x509.load_der_x509_certificate(certificate)
     try:
+        read = x509.load_der_x509_certificate(certificate)
         names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
         if len(uris) != 1:

@@ -66,7 +66,7 @@ def make_intermediate(
     certificate = (
         _authority(_name(trust_domain, "intermediate", key.public_key()), key.public_key(), path_length=0)
         .issuer_name(root.subject)
-        .not_valid_before(max(begin, root.not_valid_before_utc))
+        .not_valid_before(begin)
         .not_valid_after(min(end, root.not_valid_after_utc))
         .add_extension(_key_id_of_issuer(root), critical=False)
     )

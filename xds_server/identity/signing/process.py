@@ -50,22 +50,29 @@ class SigningProcess:
     async def run(self) -> None:
         """Keep a process working for ever; cancellation ends it."""
         while True:
-            pipe = asyncio.subprocess.PIPE
-            # A session of its own: Ctrl-C is for the parent, which ends this one by closing its input.
-            process = await asyncio.create_subprocess_exec(
-                *_COMMAND, stdin=pipe, stdout=pipe, start_new_session=True
-            )
-            self._process = process
             try:
-                self._employer.receive_room()
-                await self._read(process)
-            finally:
-                self._process = None
-                await _end(process)
+                await self._live()
+            except OSError as error:
+                log.error("no signing process can be started: %s", error)
             lost, self._in_work = self._in_work, set()
-            log.error("a signing process ended with %s; starting another", process.returncode)
             self._employer.receive_lost(lost)
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _live(self) -> None:
+        """Start a process and work with it until it ends."""
+        pipe = asyncio.subprocess.PIPE
+        # A session of its own: Ctrl-C is for the parent, which ends this one by closing its input.
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND, stdin=pipe, stdout=pipe, start_new_session=True
+        )
+        self._process = process
+        try:
+            self._employer.receive_room()
+            await self._read(process)
+        finally:
+            self._process = None
+            await _end(process)
+        log.error("a signing process ended with %s; starting another", process.returncode)
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
@@ -76,7 +83,7 @@ class SigningProcess:
                 done = self._decoder.decode(body)
                 self._in_work.discard(done.number)
                 self._employer.receive_done(done)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, msgspec.MsgspecError):
             return
 
 

@@ -1,5 +1,7 @@
 """One piece of work for a signing process, what comes of it, and the work itself."""
 
+import logging
+
 import msgspec
 from cryptography import x509
 
@@ -13,6 +15,9 @@ from xds_server.identity.signing.template import (
     read_issuer,
     sign_leaf,
 )
+
+
+log = logging.getLogger(__name__)
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True):
@@ -51,6 +56,10 @@ def perform(work: Work) -> Done:
             public_key = public_key_of(work.csr)
         except InputError as error:
             return Done(work.number, fault=str(error))
+        except Exception:
+            # A fault of the reader must cost this request, not those that wait behind it.
+            log.exception("a CSR could not be read")
+            return Done(work.number, fault="the CSR cannot be read")
         made = ""
     else:
         key = new_key()
