@@ -66,6 +66,15 @@ async def test_what_is_denied_exits_1_and_says_what_was_expected(http: RunningDe
     assert result.output.splitlines()[-1].endswith("denied")
 
 
+async def test_no_text_of_a_manifest_reaches_the_terminal_as_a_command(
+    mesh: ServedMesh, http: RunningDebug
+) -> None:
+    mesh.put(ZTUNNEL.replace("ztunnel-a", "b") + 'status: {phase: "\\e[2J[bold]\\r"}')
+    result = await explain(http.address, "dpu-a", "spiffe://cluster.local/ns/istio-system/sa/ztunnel")
+    assert not set("\x1b\r") & set(result.output)
+    assert "1 \ufffd[2J[bold]\ufffd on dpu-a" in result.output
+
+
 async def test_json_is_what_the_server_tells(http: RunningDebug) -> None:
     result = await explain(http.address, "spare", WEB, "--format=json")
     told = json.loads(result.output)

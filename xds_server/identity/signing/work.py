@@ -16,7 +16,6 @@ from xds_server.identity.signing.template import (
     sign_leaf,
 )
 
-
 log = logging.getLogger(__name__)
 
 
