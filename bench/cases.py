@@ -2,19 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
-from bench import changing, connecting, starting
+from bench import certificates, changing, connecting, starting
 from bench.meshes import Meshes
 
 
 class Figure(NamedTuple):
-    """One number of a row: at most what it should be, and the least that istiod took, where there is one."""
+    """
+    One number of a row: its target, and istiod's best, where there is one.
+
+    It is to be at most its target, or at least, where more is better.
+    """
 
     name: str
     unit: str
     target: float | None = None
     istiod: float | None = None
+    more_is_better: bool = False
+
+    def misses(self, value: float) -> bool:
+        if self.target is None:
+            return False
+        return value < self.target if self.more_is_better else value > self.target
+
+    def times_better(self, value: float) -> float | None:
+        """Return how many times better than istiod a value is."""
+        if self.istiod is None:
+            return None
+        if self.more_is_better:
+            return value / self.istiod
+        return self.istiod / value if value else inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +103,41 @@ CASES = (
         (Figure("ratio", "x", 1.5), Figure("1,000 pods", "ms")),
         "-",
         changing.cost_by_size,
+    ),
+    Case(
+        "certificates",
+        "certificates over TLS, 8 callers: a second / p50 / p99",
+        (
+            Figure("rate", "/s", 800, 167, more_is_better=True),
+            Figure("p50", "ms", None, 43),
+            Figure("p99", "ms", 30, 133),
+        ),
+        "167 /s / 43 / 133 ms",
+        certificates.eight_callers,
+    ),
+    Case(
+        "one-caller",
+        "the same, 1 caller",
+        (Figure("rate", "/s", None, 78, more_is_better=True),),
+        "78 /s",
+        certificates.one_caller,
+    ),
+    Case(
+        "pushes",
+        "8 callers, and 200 streams with 2 changes a second: change → client p50 / p99 / certificates",
+        (
+            Figure("p50", "ms"),
+            Figure("p99", "ms", 60),
+            Figure("rate", "/s", None, None, more_is_better=True),
+        ),
+        "-",
+        certificates.pushes_meanwhile,
+    ),
+    Case(
+        "storm",
+        "2,000 requests for certificates at once: refused / p99 / slowest probe meanwhile",
+        (Figure("refused", "", 0), Figure("p99", "s", 2), Figure("probe", "ms", 100)),
+        "-",
+        certificates.storm,
     ),
 )

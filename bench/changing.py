@@ -11,7 +11,7 @@ from bench.server import Server, serving
 
 STREAMS = 200
 # The first changes after a start pay for what is only then imported and cached.
-_WARM_UP_CHANGES = 20
+WARM_UP_CHANGES = 20
 _ARRIVE_SECONDS = 2.0
 
 
@@ -27,7 +27,7 @@ def _change_to_client(meshes: Meshes, count: int, per_second: float) -> tuple[fl
     """Return p50 and p99 of all changes to all clients, in milliseconds."""
     folder, pods = meshes.of(USUAL), meshes.changing_pods(USUAL)
     with serving(folder) as server, held_clients(server.grpc, STREAMS, folder) as clients:
-        make_changes(pods, _WARM_UP_CHANGES, per_second=20)
+        make_changes(pods, WARM_UP_CHANGES, per_second=20)
         time.sleep(_ARRIVE_SECONDS)
         changes = make_changes(pods, count, per_second)
         time.sleep(_ARRIVE_SECONDS)
@@ -46,7 +46,7 @@ def _cost_ms(meshes: Meshes, size: Size) -> float:
     count, per_second = 1_000, 200.0
     folder, pods = meshes.of(size), meshes.changing_pods(size)
     with serving(folder) as server:
-        make_changes(pods, _WARM_UP_CHANGES, per_second)
+        make_changes(pods, WARM_UP_CHANGES, per_second)
         time.sleep(_ARRIVE_SECONDS)
         before = server.cpu_seconds
         make_changes(pods, count, per_second)

@@ -52,14 +52,15 @@ def _target(figure: Figure) -> str:
 
 
 def _ours(figure: Figure, values: Sequence[float]) -> str:
-    """Tell the figure, in bold when it is over its target."""
+    """Tell the figure, in bold when it misses its target."""
     text = f"{spread(values)} {figure.unit}".strip()
-    return f"**{text}**" if figure.target is not None and median(values) > figure.target else text
+    return f"**{text}**" if figure.misses(median(values)) else text
 
 
 def _ratio(figure: Figure, values: Sequence[float]) -> str:
-    """Tell how many times less than istiod."""
-    return "-" if figure.istiod is None else f"{rounded(figure.istiod / median(values))}x"
+    """Tell how many times better than istiod."""
+    times = figure.times_better(median(values))
+    return "-" if times is None else f"{rounded(times)}x"
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,30 +17,42 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class Server:
-    """The server's process and where it listens."""
+    """The server's process with those it starts, and where it listens."""
 
-    def __init__(self, pid: int, grpc: str, start_seconds: float) -> None:
-        self._folder = Path("/proc") / str(pid)
+    def __init__(self, pid: int, bound: Mapping[str, str], start_seconds: float) -> None:
         self.pid = pid
-        self.grpc = grpc
+        self.grpc = bound["grpc"]
+        self.secure = bound["secureGrpc"]
+        self.http = bound["http"]
         self.start_seconds = start_seconds
 
     @property
+    def _folders(self) -> list[Path]:
+        own = Path("/proc") / str(self.pid)
+        children = [pid for task in own.glob("task/*/children") for pid in task.read_text().split()]
+        return [own, *(Path("/proc") / pid for pid in children)]
+
+    @property
     def cpu_seconds(self) -> float:
-        """Processor time used so far, by all threads, in user and kernel mode."""
-        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Processor time used so far, by all threads and processes, in user and kernel mode."""
+        stats = [(folder / "stat").read_text().rpartition(")")[2].split() for folder in self._folders]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / _TICKS
 
     @property
     def resident_mb(self) -> float:
-        return int((self._folder / "statm").read_text().split()[1]) * _PAGE / 1e6
+        """What is resident, what processes share counted for each."""
+        return sum(int((folder / "statm").read_text().split()[1]) for folder in self._folders) * _PAGE / 1e6
 
     @property
     def peak_mb(self) -> float:
-        """The most it ever had resident."""
-        status = (self._folder / "status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 / 1e6
+        """The most each process ever had resident, in sum."""
+        return sum(_peak_kb(folder) for folder in self._folders) * 1024 / 1e6
+
+
+def _peak_kb(folder: Path) -> int:
+    status = (folder / "status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1])
 
 
 @contextmanager
@@ -68,7 +80,7 @@ def serving(mesh: Path) -> Iterator[Server]:
                 raise RuntimeError(f"offmesh serve did not become ready:\n{log.read_text()}")
             time.sleep(0.005)
         seconds = time.monotonic() - begun
-        yield Server(process.pid, json.loads(ready.read_text())["grpc"], seconds)
+        yield Server(process.pid, json.loads(ready.read_text()), seconds)
     finally:
         ended = process.poll()
         process.kill()

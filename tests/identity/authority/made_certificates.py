@@ -1,6 +1,6 @@
 """Certificate authorities of every kind, good and bad, and files of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -54,7 +54,7 @@ class Shape:
     """Whether keyCertSign is in the key usage; None for no key usage at all."""
     begin: datetime = MOMENT - DAY
     end: datetime = MOMENT + 100 * DAY
-    names: tuple[str, ...] = ()
+    digest: hashes.SHA224 | hashes.SHA256 = field(default_factory=hashes.SHA256)
 
 
 def make(name: str, by: Made | None = None, key: Key | None = None, shape: Shape | None = None) -> Made:
@@ -73,10 +73,7 @@ def make(name: str, by: Made | None = None, key: Key | None = None, shape: Shape
     )
     if shape.usage is not None:
         builder = builder.add_extension(_usage(shape.usage), critical=True)
-    if shape.names:
-        names = x509.SubjectAlternativeName([x509.DNSName(one) for one in shape.names])
-        builder = builder.add_extension(names, critical=False)
-    return Made(builder.sign(by.key if by else key, hashes.SHA256()), key)
+    return Made(builder.sign(by.key if by else key, shape.digest), key)
 
 
 def istio_files(issuer: Made, *above: Made, roots: tuple[Made, ...] = ()) -> dict[str, bytes]:

@@ -85,12 +85,12 @@ async def test_material_is_not_created_where_it_would_be_lost(
 async def test_a_folder_that_cannot_be_written_keeps_the_rotation_in_memory_and_tells_once(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put(path, FILES)
+    put(path, FILES | {"rotation.json": b"before"})
     folder = AuthorityFolder(path)
     with monkeypatch.context() as patch:
         make_unwritable(patch)
         assert await folder.load() == FILES
-        assert await folder.save_rotation(None, b"first") == b"first"
+        assert await folder.save_rotation(b"before", b"first") == b"first"
         assert await folder.save_rotation(b"first", b"second") == b"second"
         assert await folder.load_rotation() == b"second"
         await folder.publish_bundle("roots")

@@ -96,6 +96,14 @@ def test_an_issuer_that_is_the_root_needs_no_chain_and_sends_none(tmp_path: Path
     verify_leaf(generation, ROOT, tmp_path)
 
 
+def test_an_issuer_that_the_root_signed_needs_no_chain_file_but_sends_itself() -> None:
+    files = istio_files(make("issuer", ROOT), ROOT)
+    expected = read_generation(files, NOW)
+    del files["cert-chain.pem"]
+    assert read_generation(files, NOW) == expected
+    assert expected.chain == (expected.certificate_pem,)
+
+
 @pytest.mark.parametrize(
     "chain",
     [(ISSUER, UPPER), (UPPER,), (ISSUER, UPPER, ROOT), (UPPER, ROOT)],
@@ -235,6 +243,7 @@ REFUSED: dict[str, tuple[Files, tuple[str, ...]]] = {
     "RSA-1024": (issued(key=rsa_key(1_024)), ("ca-cert.pem", "RSA of 1024 bits", "2048 to 4096")),
     "a weak root": (issued(by=WEAK), ("root-cert.pem", "RSA of 1024 bits")),
     "P-521": (issued(key=ec_key(ec.SECP521R1())), ("ca-cert.pem", "secp521r1", "P-384")),
+    "SHA-224": (issued(Shape(digest=hashes.SHA224())), ("ca-cert.pem", "sha224", "SHA-256 or better")),
     "no room below the root": (issued(by=NO_INTERMEDIATES), ("root-cert.pem", "pathlen is 0", "at least 1")),
     "another root": (
         GOOD | {"root-cert.pem": OTHER_ROOT.pem},

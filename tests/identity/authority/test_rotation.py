@@ -86,6 +86,12 @@ def test_a_root_that_the_operator_announced_long_ago_signs_at_once() -> None:
     assert state(rotation, 30) == ("b1", "ab")
 
 
+def test_a_root_added_beside_what_signs_is_trusted_at_once_and_nothing_waits() -> None:
+    rotation = offered((0, A1), (20, generation("a1", "b")))
+    assert state(rotation, 20) == ("a1", "ab")
+    assert rotation.next is None
+
+
 def test_a_root_that_was_announced_a_moment_ago_waits_for_the_rest_of_its_time() -> None:
     rotation = offered((0, A1), (20, generation("a1", "b")), (26, B1))
     assert rotation.switch_at == 30

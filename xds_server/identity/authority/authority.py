@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -41,6 +41,7 @@ class CertificateAuthority:
         self._overlap = overlap
         self._clock = clock
         self._rotation: Rotation | None = None
+        self._read_last: tuple[Mapping[str, bytes], Generation] | None = None
         self._failure = ""
         self._listeners: list[Callable[[], None]] = []
 
@@ -148,7 +149,10 @@ class CertificateAuthority:
                 files = await self._store.replace(files, renewed)
             except (InputError, ClusterError) as error:
                 failure = str(error)
-        return await asyncio.to_thread(read_generation, files, now), failure
+        # To check an RSA key keeps every other thread waiting: only for new files.
+        if self._read_last is None or self._read_last[0] != files or self._read_last[1].not_after <= now:
+            self._read_last = (files, await asyncio.to_thread(read_generation, files, now))
+        return self._read_last[1], failure
 
     async def _take(self, saved: bytes | None, generation: Generation | None) -> None:
         """Go on from the saved state, or else from ours, to what the generation and the clock ask for."""

@@ -44,9 +44,12 @@ def read_certificates(name: str, data: bytes) -> list[x509.Certificate]:
     return certificates
 
 
-def read_key(name: str, data: bytes) -> PrivateKey:
+def read_key(name: str, data: bytes, *, consistent: bool = True) -> PrivateKey:
     """
     Read the one private key of the file ``name``. No message quotes what is in it.
+
+    Whether an RSA key is ``consistent`` takes a fifth of a second in which no other thread runs; leave
+    that out when the key is not yet to sign.
 
     Raises:
         InputError: it holds no usable key, several, an encrypted one, or anything else.
@@ -62,7 +65,9 @@ def read_key(name: str, data: bytes) -> PrivateKey:
     if label not in _KEYS:
         refuse(name, "the PEM block", label, "PRIVATE KEY")
     try:
-        key = serialization.load_pem_private_key(block.encode(), password=None)
+        key = serialization.load_pem_private_key(
+            block.encode(), password=None, unsafe_skip_rsa_key_validation=not consistent
+        )
     except (ValueError, TypeError, UnsupportedAlgorithm):
         refuse(name, "the private key", "unreadable", "a private key in PEM")
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):

@@ -91,7 +91,7 @@ def renewed_files(files: Mapping[str, bytes], trust_domain: str, now: float) -> 
     """
     if ROOT_KEY not in files:
         return None
-    key, trusted = read_key(ROOT_KEY, files[ROOT_KEY]), files.get(_ROOT, b"")
+    key, trusted = read_key(ROOT_KEY, files[ROOT_KEY], consistent=False), files.get(_ROOT, b"")
     root = _root_of_key(trusted, key)
     if _is_due(root, _ROOT_REPLACED_AT, now):
         others = [certificate_text(one) for one in read_certificates(_ROOT, trusted) if one != root]
