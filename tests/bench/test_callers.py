@@ -34,8 +34,13 @@ def test_it_tells_how_many_certificates_it_got_and_how_soon(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("more_is_better", "value", "misses", "times"),
-    [(False, 20.0, False, 5.0), (False, 50.0, True, 2.0), (False, 0.0, False, inf)]
-    + [(True, 50.0, False, 0.5), (True, 20.0, True, 0.2)],
+    [
+        (False, 20.0, False, 5.0),
+        (False, 50.0, True, 2.0),
+        (False, 0.0, False, inf),
+        (True, 50.0, False, 0.5),
+        (True, 20.0, True, 0.2),
+    ],
 )
 def test_a_figure_is_held_against_its_target_and_istiod(
     more_is_better: bool, value: float, misses: bool, times: float

@@ -92,3 +92,10 @@ async def test_a_server_that_is_not_there_exits_1() -> None:
     result = await explain("127.0.0.1:1", "spare", WEB)
     assert result.exit_code == 1
     assert "cannot be reached" in result.output
+
+
+async def test_a_server_without_a_secure_port_exits_2() -> None:
+    async with running_debug(shop().served) as http:
+        result = await explain(http.address, "dpu-a", WEB)
+    assert result.exit_code == 2
+    assert "its secure port is off" in result.output

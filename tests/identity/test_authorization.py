@@ -165,7 +165,7 @@ def test_a_certificate_is_good_while_a_pod_of_its_identity_is_there(mesh: MeshUn
 def test_nobody_is_trusted_where_no_account_is(mesh: MeshUnderTest) -> None:
     rule = Authorizer(mesh.mesh.identities, "cluster.local", frozenset())
     caller = rule.authenticate_pod(claims("zdpu"))
-    with pytest.raises(DeniedError, match="there is none"):
+    with pytest.raises(DeniedError, match="to be asked by a trusted node account"):
         rule.authorize(caller, of("paired"))
 
 

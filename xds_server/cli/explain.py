@@ -12,6 +12,7 @@ from rich.text import Text
 
 from xds_server.cli.debug_client import DebugClient, http_address_option
 from xds_server.cli.logs import log_options
+from xds_server.exceptions import InputError
 
 
 @click.command()
@@ -35,7 +36,10 @@ from xds_server.cli.logs import log_options
 def explain(node: str, identity: str, http_address: str, form: str) -> None:
     """Ask a running server why the ztunnel of a node may (exit 0) or may not (1) have an identity."""
     with DebugClient(http_address) as server:
-        told = server.ask("/debug/explain?" + urlencode({"node": node, "identity": identity}))
+        path = "/debug/explain?" + urlencode({"node": node, "identity": identity})
+        told = server.ask(path, needed=False)
+        if told is None:
+            raise InputError(f"the server at {http_address} gives no identities: its secure port is off")
         allowed = bool(told["allowed"])
         if form == "json":
             click.echo(json.dumps(told, indent=2, sort_keys=True))

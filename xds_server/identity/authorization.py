@@ -137,9 +137,7 @@ class Authorizer:
     def _node_account(self, caller: Caller) -> Check:
         account = caller.identity.account
         proved = caller.proof is Proof.TOKEN
-        expected = "its own identity, or a trusted node account: " + (
-            ", ".join(sorted(self.trusted_node_accounts)) or "there is none"
-        )
+        expected = "its own identity, or to be asked by a trusted node account with its token"
         found = account if proved else f"{account} by certificate, which names no node"
         return Check("caller", proved and account in self.trusted_node_accounts, found, expected)
 

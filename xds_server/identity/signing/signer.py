@@ -74,6 +74,7 @@ class Signer:
         self._answers: dict[int, _Waiting] = {}
         self._last = 0
         self.signed = 0
+        self._wanted = asyncio.Event()
         self._processes = [SigningProcess(self) for _ in range(processes)]
 
     @property
@@ -86,7 +87,8 @@ class Signer:
         return len(self._queue)
 
     async def run(self) -> None:
-        """Keep the signing processes alive, for ever."""
+        """Keep the signing processes alive, for ever; they are started when there is work."""
+        await self._wanted.wait()
         async with asyncio.TaskGroup() as tasks:
             for process in self._processes:
                 tasks.create_task(process.run())
@@ -147,6 +149,7 @@ class Signer:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(work, loop.time() + within, loop.create_future())
         self._queue.put(caller, waiting)
+        self._wanted.set()
         self.receive_room()
         try:
             async with asyncio.timeout_at(waiting.deadline):
