@@ -1,9 +1,12 @@
 """The parts of identity a server runs, joined: who changes what is told to whom."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
+from xds_server.exceptions import InputError
 from xds_server.identity.audit import Audit
 from xds_server.identity.authenticator import Authenticator
 from xds_server.identity.authority.authority import CertificateAuthority
@@ -14,7 +17,8 @@ from xds_server.identity.server_certificate import ServerCertificate, names_of
 from xds_server.identity.signing.signer import Signer
 from xds_server.identity.tokens.authenticator import TokenAuthenticator
 from xds_server.identity.tokens.cluster import KubernetesTokens
-from xds_server.identity.tokens.embedded import load_or_make
+from xds_server.identity.tokens.embedded import EmbeddedIssuer, load_or_make
+from xds_server.identity.tokens.key_file import KEY_FILE
 from xds_server.mesh.graph import Mesh
 from xds_server.mesh.identities import account_of
 from xds_server.objects.kubernetes import Pod
@@ -22,6 +26,8 @@ from xds_server.settings import ServeSettings
 from xds_server.store.collection import Change
 
 _MOST_PROCESSES = 4
+
+log = logging.getLogger(__name__)
 
 
 class IdentityParts:
@@ -49,7 +55,7 @@ class IdentityParts:
             KubernetesTokens(str(identity.kubeconfig), identity.context) if identity.kubeconfig else None
         )
         # Where a cluster makes the tokens, a key file here must not make others.
-        issuers = () if self._cluster else (load_or_make(identity.certs),)
+        issuers = () if self._cluster else _embedded_issuers(identity.certs)
         self._tokens = TokenAuthenticator(identity.token_audience, issuers, self._cluster)
         self.authenticator = Authenticator(self._tokens, self.authorizer)
         self.server_certificate = ServerCertificate(
@@ -85,6 +91,24 @@ class IdentityParts:
         accounts = {account_of(pod) for pod in pods}
         # With the pod of a node account go the rights to everything its node carries.
         self.secrets.receive_rights(None if accounts & self._trusted else accounts)
+
+
+def _embedded_issuers(certs: Path) -> tuple[EmbeddedIssuer, ...]:
+    """
+    Return the issuer of ``offmesh token``; none where its key can neither be read nor made.
+
+    Raises:
+        InputError: there is a key, and it cannot be used.
+
+    """
+    try:
+        return (load_or_make(certs),)
+    except InputError as error:
+        if (certs / KEY_FILE).exists():
+            raise
+        # A plug-in authority may be mounted read-only: its clients may still have certificates.
+        log.warning("tokens of `offmesh token` are not believed: %s", error)
+        return ()
 
 
 def _processes() -> int:
