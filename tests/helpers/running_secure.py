@@ -51,6 +51,9 @@ class Rights:
         identity = Identity("cluster.local", claims.namespace, claims.service_account)
         return Caller(identity=identity, proof=Proof.TOKEN, expires_at=0.0, pod=claims.pod, node="dpu")
 
+    def authenticate_certificate(self, identity: Identity, expires_at: float) -> Caller:
+        return Caller(identity=identity, proof=Proof.CERTIFICATE, expires_at=expires_at)
+
     def authorize(self, caller: Caller, wanted: str) -> Identity:
         node_account = caller.pod is not None and caller.identity.service_account == "ztunnel"
         if wanted == str(caller.identity) or (node_account and wanted in self.granted):

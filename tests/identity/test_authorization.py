@@ -185,6 +185,16 @@ def test_a_token_is_worth_what_its_pod_is(mesh: MeshUnderTest, token: TokenClaim
     assert told in str(refused.value)
 
 
+def test_a_certificate_makes_a_caller_of_this_mesh_alone(mesh: MeshUnderTest) -> None:
+    rule = authorizer(mesh)
+    caller = rule.authenticate_certificate(parse_identity(of("paired")), 9e9)
+    assert (caller.proof, caller.node, caller.pod) == (Proof.CERTIFICATE, "", None)
+    with pytest.raises(UnauthenticatedError, match="trust domain: 'evil\\.local'"):
+        rule.authenticate_certificate(parse_identity(of("paired", domain="evil.local")), 9e9)
+    with pytest.raises(UnauthenticatedError, match="no pod of shop/succeeded"):
+        rule.authenticate_certificate(parse_identity(of("succeeded")), 9e9)
+
+
 def test_the_caller_is_on_the_node_of_its_pod_as_we_see_it(mesh: MeshUnderTest) -> None:
     caller = authorizer(mesh).authenticate_pod(claims("zdpu"))
     assert caller.node == "dpu"

@@ -11,8 +11,8 @@ from typing import Protocol
 from cryptography import x509
 
 from xds_server.exceptions import InputError, UnauthenticatedError
-from xds_server.identity.caller import Caller, Proof
-from xds_server.identity.spiffe import parse_identity
+from xds_server.identity.caller import Caller
+from xds_server.identity.spiffe import Identity, parse_identity
 from xds_server.identity.tokens.claims import TokenClaims
 
 _BEARER = "bearer "
@@ -23,9 +23,10 @@ class Tokens(Protocol):
 
 
 class Pods(Protocol):
-    """What knows whether the pod of a token is there."""
+    """What knows whether the pods of a proof are there."""
 
     def authenticate_pod(self, claims: TokenClaims) -> Caller: ...
+    def authenticate_certificate(self, identity: Identity, expires_at: float) -> Caller: ...
 
 
 class Authenticator:
@@ -60,12 +61,12 @@ class Authenticator:
             claims = await self._tokens.authenticate(authorization[len(_BEARER) :].strip())
             return self._pods.authenticate_pod(claims)
         if certificate:
-            return _of_certificate(certificate)
+            return self._pods.authenticate_certificate(*_read_certificate(certificate))
         raise UnauthenticatedError("no token: expected the header `authorization: Bearer <token>`")
 
 
-def _of_certificate(certificate: bytes) -> Caller:
-    """Take the one SPIFFE identity of a certificate whose chain the connection has verified."""
+def _read_certificate(certificate: bytes) -> tuple[Identity, float]:
+    """Return the one identity of a certificate whose chain the connection has verified, and its end."""
     try:
         read = x509.load_der_x509_certificate(certificate)
         names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -75,4 +76,4 @@ def _of_certificate(certificate: bytes) -> Caller:
         identity = parse_identity(uris[0])
     except (x509.ExtensionNotFound, ValueError, InputError):
         raise UnauthenticatedError("the client certificate names no identity of a mesh") from None
-    return Caller(identity=identity, proof=Proof.CERTIFICATE, expires_at=read.not_valid_after_utc.timestamp())
+    return identity, read.not_valid_after_utc.timestamp()

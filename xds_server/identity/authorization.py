@@ -78,6 +78,19 @@ class Authorizer:
             node=pod.spec.node_name or "",
         )
 
+    def authenticate_certificate(self, identity: Identity, expires_at: float) -> Caller:
+        """
+        Return the caller a verified client certificate makes, if it is somebody of this mesh.
+
+        Raises:
+            UnauthenticatedError: it is of another trust domain, or no pod of it is there.
+
+        """
+        for check in (self.trust_domain_of(identity), self._some_pod(identity)):
+            if not check.passed:
+                raise UnauthenticatedError(f"the client certificate: {check}")
+        return Caller(identity=identity, proof=Proof.CERTIFICATE, expires_at=expires_at)
+
     def authorize(self, caller: Caller, wanted: str) -> Identity:
         """
         Return the identity ``wanted`` names, if the caller may have it.
