@@ -59,9 +59,52 @@ class Offmesh:
         asked = ["-d", "@", self.secure, method] if request else [self.secure, method]
         return grpcurl("-cacert", str(self.root), *proof, *asked, stdin=stdin, check=check)
 
+    @contextmanager
+    def open_call(self, method: str, token: str) -> Iterator["OpenCall"]:
+        """Hold a call of a streaming method of the secure port open until the block ends."""
+        proof = ["-H", f"authorization: Bearer {token}"]
+        command = [_grpcurl(), "-cacert", str(self.root), *proof, "-d", "@", self.secure, method]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+            try:
+                yield OpenCall(process)
+            finally:
+                process.kill()
+
+    def explains(self, node: str, identity: str) -> bool:
+        """Ask the real command whether a node's ztunnel may have an identity."""
+        asked = [f"--node={node}", f"--identity={identity}", f"--http-address={self.http}"]
+        command = [sys.executable, "-m", "xds_server", "explain", *asked]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert told.returncode in (0, 1), told.stderr
+        return told.returncode == 0
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
+
+
+class OpenCall:
+    """A call of grpcurl to which requests go, and from which responses come, one at a time."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def send(self, request: Any) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(request))
+        self._process.stdin.flush()
+
+    def receive(self) -> Any:
+        """Wait for the next response, which grpcurl prints indented."""
+        assert self._process.stdout
+        text = ""
+        for line in self._process.stdout:
+            text += line
+            if line.startswith("}") or line == "{}\n":
+                return json.loads(text)
+        assert self._process.stderr
+        raise AssertionError(f"the call has ended: {self._process.stderr.read()}")
 
 
 @contextmanager
@@ -94,14 +137,10 @@ def _bound(process: "subprocess.Popen[str]", ready: Path, log: Path) -> dict[str
 
 
 def grpcurl(*arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Call the real grpcurl; skip, or fail where CI must have it, when there is none."""
-    path = os.pathsep.join([str(ROOT / ".tools"), os.environ.get("PATH", "")])
-    found = shutil.which("grpcurl", path=path)
-    if found is None:
-        pytest.skip("grpcurl is not installed: `make tools` tells how")
+    """Call the real grpcurl."""
     plain = () if "-cacert" in arguments else ("-plaintext",)
     made = subprocess.run(
-        [found, *plain, *arguments],
+        [_grpcurl(), *plain, *arguments],
         input=stdin,
         capture_output=True,
         text=True,
@@ -110,6 +149,15 @@ def grpcurl(*arguments: str, stdin: str = "", check: bool = True) -> subprocess.
     )
     assert not check or made.returncode == 0, made.stderr
     return made
+
+
+def _grpcurl() -> str:
+    """Return where grpcurl is; skip, or fail where CI must have it, when there is none."""
+    path = os.pathsep.join([str(ROOT / ".tools"), os.environ.get("PATH", "")])
+    found = shutil.which("grpcurl", path=path)
+    if found is None:
+        pytest.skip("grpcurl is not installed: `make tools` tells how")
+    return found
 
 
 def json_values(text: str) -> list[Any]:
