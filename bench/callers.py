@@ -5,7 +5,7 @@ Play ztunnels that ask for certificates, and tell how long each took.
 
 Each of ``--callers`` has a connection of its own and asks again as soon as it is answered, for ``--seconds``;
 with ``--at-once N`` they ask N times together instead, over all connections. Prints one JSON line.
-CSRs (EC P-256) are made before: 200 of them, in turn.
+CSRs (EC P-256) are made before: 200 of them, in turn. A server that does not answer ends it.
 """
 
 import argparse
@@ -54,13 +54,22 @@ class Callers:
         self._channels = [
             grpc.aio.secure_channel(given.address, credentials, options=options) for _ in range(given.callers)
         ]
+        self._patience = given.patience
         self._metadata = (("authorization", f"Bearer {given.token}"),)
         self._requests = itertools.cycle([request(given.identity) for _ in range(_CSRS)])
         self.taken: list[float] = []
         self.refused: Counter[str] = Counter()
 
     async def ready(self) -> None:
-        await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
+        """
+        Connect.
+
+        Raises:
+            TimeoutError: a connection cannot be made in time.
+
+        """
+        async with asyncio.timeout(self._patience):
+            await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
 
     async def for_seconds(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -78,7 +87,7 @@ class Callers:
         begun = time.perf_counter()
         try:
             call = channel.unary_unary(_METHOD, request_serializer=bytes, response_deserializer=bytes)
-            await call(next(self._requests), metadata=self._metadata)
+            await call(next(self._requests), timeout=self._patience, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             self.refused[error.code().name] += 1
             return
@@ -87,7 +96,10 @@ class Callers:
 
 async def play(given: argparse.Namespace) -> None:
     callers = Callers(given)
-    await callers.ready()
+    try:
+        await callers.ready()
+    except TimeoutError:
+        sys.exit(f"{given.address} does not answer")
     begun = time.monotonic()
     await (callers.at_once(given.at_once) if given.at_once else callers.for_seconds(given.seconds))
     told = {
@@ -108,6 +120,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--at-once", type=int, default=0)
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds a connection or call may take")
     asyncio.run(play(parser.parse_args()))
 
 

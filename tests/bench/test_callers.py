@@ -1,6 +1,7 @@
 """The client that asks for certificates, and the figures in which more is better."""
 
 import json
+import socket
 import subprocess
 import sys
 from math import inf
@@ -30,6 +31,18 @@ def test_it_tells_how_many_certificates_it_got_and_how_soon(tmp_path: Path) -> N
         again = ask(f"--identity={identity}", "--seconds=0.3")
     assert granted["refused"] == again["refused"] == {}
     assert denied["refused"] == {"PERMISSION_DENIED": 5}
+
+
+def test_it_ends_when_nobody_answers(tmp_path: Path) -> None:
+    (tmp_path / "trust-bundle.pem").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = [sys.executable, str(ROOT / "bench" / "callers.py"), "--patience=0.1", "--token=none"]
+        command += [f"--address=127.0.0.1:{silent.getsockname()[1]}", f"--certs={tmp_path}"]
+        command += ["--identity=spiffe://cluster.local/ns/bench/sa/carried"]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert "does not answer" in ended.stderr
+    assert ended.stdout == ""
 
 
 @pytest.mark.parametrize(
