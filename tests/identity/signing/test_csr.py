@@ -155,8 +155,13 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_a_changed_byte_is_read_as_the_same_key_or_refused(at: int, change: int) -> None:
     changed = bytearray(_DER)
     changed[at] ^= change
-    with pytest.raises(InputError):
-        public_key_of(armoured(bytes(changed)))
+    try:
+        taken = public_key_of(armoured(bytes(changed)))
+    except InputError:
+        return
+    # Some bits say nothing, such as the count of unused bits of a signature that ends in a zero bit.
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert taken.public_bytes(*form) == x509.load_der_x509_csr(_DER).public_key().public_bytes(*form)
 
 
 def test_the_limit_is_above_the_largest_honest_request() -> None:

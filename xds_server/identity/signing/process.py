@@ -52,8 +52,9 @@ class SigningProcess:
         while True:
             try:
                 await self._live()
-            except OSError as error:
-                log.error("no signing process can be started: %s", error)
+            except (OSError, RuntimeError) as error:
+                # A pipe that is gone is told as either; it must cost the process, not the server.
+                log.error("a signing process cannot be worked with: %s", error)
             lost, self._in_work = self._in_work, set()
             self._employer.receive_lost(lost)
             await asyncio.sleep(_PAUSE_SECONDS)
