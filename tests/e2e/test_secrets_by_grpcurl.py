@@ -1,9 +1,11 @@
 """Secrets as people with grpcurl see them: what they are worth, and that rights act on open streams."""
 
 import base64
+import contextlib
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,3 +253,20 @@ class TestRightsChangeWhileAStreamIsOpen:
             assert "Unauthenticated" in answer.stderr
             manifest.write_text(before)
             client.until({"default", PRODUCTPAGE}, set())
+
+    def test_an_open_stream_gets_no_new_secrets_when_its_token_has_expired(self, mesh: Mesh) -> None:
+        """Whether the stream ends or what it asks for is not there is the server's choice."""
+        token = mesh.offmesh.token(ZTUNNEL, EXAMPLE / "mesh", "--hours=0.001")
+        given: dict[str, Any] = {}
+        with mesh.offmesh.open_call(DELTA[0], token) as call:
+            call.send(request(resource_names_subscribe=[PRODUCTPAGE]))
+            DeltaFollower(call).until({PRODUCTPAGE}, set())
+            asked = request(resource_names=["ROOTCA"])
+            while not mesh.offmesh.secure_grpcurl(
+                f"{SDS}/FetchSecrets", asked, token, check=False
+            ).returncode:
+                time.sleep(0.1)
+            with contextlib.suppress(EOFError, BrokenPipeError):
+                call.send({"type_url": SECRET, "resource_names_subscribe": ["default"]})
+                given = secrets(call.receive())
+        assert "default" not in given

@@ -96,7 +96,13 @@ class OpenCall:
         self._process.stdin.flush()
 
     def receive(self) -> Any:
-        """Wait for the next response, which grpcurl prints indented."""
+        """
+        Wait for the next response, which grpcurl prints indented.
+
+        Raises:
+            EOFError: the call has ended; with what grpcurl told.
+
+        """
         assert self._process.stdout
         text = ""
         for line in self._process.stdout:
@@ -104,7 +110,7 @@ class OpenCall:
             if line.startswith("}") or line == "{}\n":
                 return json.loads(text)
         assert self._process.stderr
-        raise AssertionError(f"the call has ended: {self._process.stderr.read()}")
+        raise EOFError(f"the call has ended: {self._process.stderr.read()}")
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Tokens:
         namespace, slash, account = token.partition("/")
         if not slash:
             raise UnauthenticatedError("the token is not believed")
-        return TokenClaims(namespace, account, BoundPod(f"{namespace}/{account}-1", "1"), 0.0)
+        return TokenClaims(namespace, account, BoundPod(f"{namespace}/{account}-1", "1"), 9e9)
 
 
 class Rights:
@@ -49,7 +49,7 @@ class Rights:
 
     def authenticate_pod(self, claims: Any) -> Caller:
         identity = Identity("cluster.local", claims.namespace, claims.service_account)
-        return Caller(identity=identity, proof=Proof.TOKEN, expires_at=0.0, pod=claims.pod, node="dpu")
+        return Caller(identity=identity, proof=Proof.TOKEN, expires_at=9e9, pod=claims.pod, node="dpu")
 
     def authenticate_certificate(self, identity: Identity, expires_at: float) -> Caller:
         return Caller(identity=identity, proof=Proof.CERTIFICATE, expires_at=expires_at)

@@ -1,6 +1,7 @@
 """Secrets that are followed: made once, renewed in time, given and taken with the right to them."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -22,7 +23,7 @@ from xds_server.settings import IdentitySettings
 WEB = "spiffe://cluster.local/ns/shop/sa/web"
 ZTUNNEL = Identity("cluster.local", "istio-system", "ztunnel")
 CALLER = Caller(
-    identity=ZTUNNEL, proof=Proof.TOKEN, expires_at=0.0, pod=BoundPod("istio-system/z", "1"), node="dpu"
+    identity=ZTUNNEL, proof=Proof.TOKEN, expires_at=9e9, pod=BoundPod("istio-system/z", "1"), node="dpu"
 )
 
 
@@ -243,3 +244,18 @@ async def test_once_makes_a_secret_that_is_not_kept() -> None:
         assert one != two
         with pytest.raises(DeniedError):
             await parts.secrets.once(CALLER, "spiffe://cluster.local/ns/shop/sa/other")
+
+
+async def test_a_secret_goes_when_the_callers_proof_ends() -> None:
+    async with running(WEB) as parts:
+        followed = Followed()
+        caller = dataclasses.replace(CALLER, expires_at=parts.now + 60)
+        following_it = asyncio.create_task(parts.secrets.follow(caller, WEB, followed.put))
+        assert await followed.reach(1) is not None
+        parts.now += 60
+        parts.secrets.receive_rights(None)
+        assert await followed.reach(2) is None
+        with pytest.raises(DeniedError, match=r"the token of .* has expired"):
+            await parts.secrets.once(caller, WEB)
+        following_it.cancel()
+        await asyncio.wait([following_it])

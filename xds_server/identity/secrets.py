@@ -88,9 +88,11 @@ class Secrets:
         Return the identity a name stands for.
 
         Raises:
-            DeniedError: the caller may not have it.
+            DeniedError: the caller may not have it, or what it proved itself by has ended.
 
         """
+        if self._clock() >= caller.expires_at:
+            raise DeniedError(f"the {caller.proof} of {caller.identity} has expired")
         return self._rights.authorize(caller, str(caller.identity) if name == OWN else name)
 
     async def once(self, caller: Caller, name: str) -> bytes:
@@ -140,7 +142,7 @@ class Secrets:
                     held, reason = certificate, ""
                     self._audit.granted(Way.SECRET, caller, certificate)
                     put(_encode(name, certificate))
-                pause = min(pause, certificate.renew_at - self._clock())
+                pause = min(pause, min(certificate.renew_at, caller.expires_at) - self._clock())
             except DeniedError as error:
                 if str(error) != reason:
                     held, reason = None, str(error)
