@@ -1,8 +1,6 @@
 """``offmesh placement``: what it prints where, and how it exits."""
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,16 +40,6 @@ NODES = "".join(
 
 def run(*arguments: str, **environment: str) -> Result:
     return CliRunner(env=environment).invoke(main, ["placement", *arguments])
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """A command sets logging up for its process; here the process goes on."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

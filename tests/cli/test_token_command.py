@@ -2,13 +2,11 @@
 
 import base64
 import json
-import logging
 import os
 import pty
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +43,6 @@ PODS = "".join(
         pod("odd").replace("u-odd", "'u odd'"),
     ]
 )
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """A command sets logging up for its process; here the process goes on."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from xds_server.cli.debug_client import DebugClient, http_address_option
 from xds_server.cli.logs import log_options
+from xds_server.cli.terminal import format_option, printable
 from xds_server.exceptions import InputError
 
 
@@ -24,14 +25,7 @@ from xds_server.exceptions import InputError
     help="The identity it asks for: spiffe://<trust domain>/ns/<namespace>/sa/<service account>.",
 )
 @http_address_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="A list to read, or everything.",
-)
+@format_option("A list to read, or everything.")
 @log_options
 def explain(node: str, identity: str, http_address: str, form: str) -> None:
     """Ask a running server why the ztunnel of a node may (exit 0) or may not (1) have an identity."""
@@ -53,14 +47,9 @@ def _show(told: Mapping[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for check in told["checks"]:
         mark = Text("passed ", "green") if check["passed"] else Text("FAILED ", "red")
-        console.print(Text.assemble(mark, _clean(f"{check['check']}: {check['found']}")))
+        console.print(Text.assemble(mark, printable(f"{check['check']}: {check['found']}")))
         if not check["passed"]:
-            console.print(Text(_clean(f"       expected {check['expected']}")))
+            console.print(Text(printable(f"       expected {check['expected']}")))
     verdict = Text("granted", "green") if told["allowed"] else Text("denied", "red")
-    asked = _clean(f"{told['identity']} to the ztunnel of node {told['node']}: ")
+    asked = printable(f"{told['identity']} to the ztunnel of node {told['node']}: ")
     console.print(Text.assemble(asked, verdict))
-
-
-def _clean(text: str) -> str:
-    """Manifests choose some of these texts: none may move a terminal's cursor."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

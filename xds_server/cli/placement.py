@@ -10,7 +10,8 @@ import click
 
 from xds_server.cli.files import find_cluster_conf
 from xds_server.cli.logs import log_options
-from xds_server.cli.placement_screen import as_json, print_tables, printable
+from xds_server.cli.placement_screen import as_json, print_tables
+from xds_server.cli.terminal import format_option, printable
 from xds_server.exceptions import InputError
 from xds_server.mesh.graph import new_registry
 from xds_server.mesh.placement import Placement
@@ -71,14 +72,7 @@ def check(cluster_conf: Path | None, manifests: tuple[Path, ...]) -> None:
 @placement.command()
 @_conf_option
 @_manifests_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Tables, or the JSON of /debug/placementz.",
-)
+@format_option("Tables, or the JSON of /debug/placementz.")
 @log_options
 def show(cluster_conf: Path | None, manifests: tuple[Path, ...], form: str) -> None:
     """Print pairs and singles, and how they meet the Node objects."""

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.cli.terminal import printable
 from xds_server.mesh.placement_report import PlacementReport
 
 _PIPED_WIDTH = 200
@@ -48,11 +49,6 @@ def print_tables(report: PlacementReport, with_nodes: bool) -> None:
             ("unmapped", report.unmapped),
         ):
             _print_list(console, title, lines)
-
-
-def printable(text: str) -> str:
-    """Manifests choose such texts: none may move the cursor of a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:

@@ -9,6 +9,7 @@ import click
 from xds_server.cli.debug_client import DebugClient, http_address_option
 from xds_server.cli.logs import log_options
 from xds_server.cli.status_screen import show
+from xds_server.cli.terminal import format_option
 
 _PARTS = {
     "readiness": "/ready",
@@ -20,14 +21,7 @@ _PARTS = {
 
 @click.command()
 @http_address_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="One screen, or everything.",
-)
+@format_option("One screen, or everything.")
 @log_options
 def status(http_address: str, form: str) -> None:
     """Show a running server: clients, what each acknowledged, rejections, pairs, certificates, problems."""

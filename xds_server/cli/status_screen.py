@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.cli.terminal import printable
+
 _CLIENTS = 20
 _LINES = 10
 _TEXT = 300
@@ -131,7 +133,7 @@ def _listed(title: str, lines: list[str]) -> Iterator[Text]:
 
 def _clean(text: str) -> str:
     """Clients and files choose such texts: none may move a terminal's cursor, or fill the screen."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:_TEXT])
+    return printable(text[:_TEXT])
 
 
 def _count(number: int, what: str) -> str:

@@ -34,6 +34,12 @@ class Claims(Protocol):
     def expires_at(self) -> float: ...
 
 
+class Rights(Protocol):
+    """What decides who may have what."""
+
+    def authorize(self, caller: Caller, wanted: str) -> Identity: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One question the rule asks, and the answer."""

@@ -16,10 +16,10 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from xds_server.exceptions import DeniedError, InputError, LimitError
 from xds_server.identity.audit import Audit, Way
+from xds_server.identity.authorization import Rights
 from xds_server.identity.caller import Caller
 from xds_server.identity.signing.signer import Certificate, Signer
 from xds_server.identity.spiffe import Identity, parse_identity
@@ -39,12 +39,6 @@ _RETRY_SECONDS = 2.0
 Put = Callable[[bytes | None], None]
 
 log = logging.getLogger(__name__)
-
-
-class Rights(Protocol):
-    """What decides who may have what."""
-
-    def authorize(self, caller: Caller, wanted: str) -> Identity: ...
 
 
 class Secrets:
@@ -121,7 +115,9 @@ class Secrets:
         account = ROOTS if name == ROOTS else _account_of(caller, name)
         self._followers[account] += 1
         try:
-            await (self._follow_roots(put) if name == ROOTS else self._follow(caller, name, put))
+            if name == ROOTS:
+                await self._follow_roots(put)
+            await self._follow(caller, name, account, put)
         finally:
             self._followers[account] -= 1
             if not self._followers[account]:
@@ -129,8 +125,7 @@ class Secrets:
                 self._held.pop(account, None)
                 self._changes.pop(account, None)
 
-    async def _follow(self, caller: Caller, name: str, put: Put) -> None:
-        account = _account_of(caller, name)
+    async def _follow(self, caller: Caller, name: str, account: str, put: Put) -> None:
         held: Certificate | None = None
         reason = ""
         while True:

@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 from cryptography import x509
 
+from xds_server.identity.authority.pem import certificate_text, key_text
 from xds_server.identity.signing.signer import Authority
 from xds_server.identity.signing.template import (
     Validity,
-    certificate_text,
-    key_text,
     new_key,
     read_issuer,
     sign_leaf,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from xds_server.mesh.address import Address, ip_text, parse_ip, workload_address
 from xds_server.mesh.endpoints import Endpoints
+from xds_server.mesh.identities import is_finished
 from xds_server.mesh.localities import Locality, node_locality
 from xds_server.mesh.names import canonical_name, canonical_revision, workload_name
 from xds_server.mesh.placement import Placement
@@ -43,7 +44,7 @@ class Workloads:
         self.addresses: Collection[Address] = Mapped(graph, "pod workloads", pods, self._workload)
 
     def _workload(self, fetch: Fetch, key: str, pod: Pod) -> Address | None:
-        if pod.status.phase in ("Succeeded", "Failed"):
+        if is_finished(pod):
             return None
         ips = [parse_ip(text, "podIP") for text in _pod_ips(pod)]
         if not ips:

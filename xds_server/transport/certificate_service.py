@@ -5,26 +5,20 @@ The request is read only after its caller has proved who it is: until then nothi
 decoded. Facts: wds 7.1, ztunnel 3.
 """
 
-import logging
-
 import grpc
 
-from xds_server.exceptions import DeniedError, OffmeshError, PeerError
+from xds_server.exceptions import DeniedError, PeerError
 from xds_server.identity.audit import Audit, Way
+from xds_server.identity.authorization import Rights
 from xds_server.identity.caller import Caller
-from xds_server.identity.secrets import Rights
-from xds_server.identity.signing.signer import Certificate, Signer
+from xds_server.identity.signing.signer import Signer
 from xds_server.identity.spiffe import Identity
 from xds_server.protobuf.security.v1alpha1.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
-from xds_server.transport.authentication import Authentication, required
-from xds_server.transport.failures import code_of, details_of
-from xds_server.transport.stream import Context
-from xds_server.transport.wire import decode, read_only_message
+from xds_server.transport.authentication import Authentication
+from xds_server.transport.unary import unary_handler
+from xds_server.transport.wire import decode
 
 SERVICE = "istio.v1.auth.IstioCertificateService"
-_LONGEST_REQUEST = 64 << 10
-
-log = logging.getLogger(__name__)
 
 
 class CertificateService:
@@ -37,25 +31,9 @@ class CertificateService:
 
     def handler(self, authentication: Authentication) -> grpc.GenericRpcHandler:
         """Return the gRPC handler of one port."""
+        return unary_handler(SERVICE, "CreateCertificate", authentication, self._create)
 
-        async def create(_requests: object, context: Context) -> None:
-            try:
-                caller = required(await authentication.caller(context))
-                data = await read_only_message(context, _LONGEST_REQUEST)
-                certificate = await self._create(caller, data, context.time_remaining())
-            except OffmeshError as error:
-                log.log(_level(error), "CreateCertificate of %s: %s", authentication.address(context), error)
-                await context.abort(code_of(error), details_of(error))
-            response = IstioCertificateResponse(cert_chain=certificate.chain)
-            await context.write(response.SerializeToString())
-
-        # A unary call on the wire; as a stream here, so that the caller is known before the message is read.
-        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "CreateCertificate": grpc.stream_stream_rpc_method_handler(create)
-        }
-        return grpc.method_handlers_generic_handler(SERVICE, methods)
-
-    async def _create(self, caller: Caller, data: bytes, seconds: float | None) -> Certificate:
+    async def _create(self, caller: Caller, data: bytes, seconds: float | None) -> bytes:
         request = decode(IstioCertificateRequest, data)
         fields = request.metadata.fields
         if "CertSigner" in fields:
@@ -69,7 +47,7 @@ class CertificateService:
             caller.key, identity, request.csr, request.validity_duration, **within
         )
         self._audit.granted(Way.CERTIFICATE, caller, certificate)
-        return certificate
+        return IstioCertificateResponse(cert_chain=certificate.chain).SerializeToString()
 
     def _authorize(self, caller: Caller, wanted: str) -> Identity:
         try:
@@ -77,8 +55,3 @@ class CertificateService:
         except DeniedError as error:
             self._audit.denied(Way.CERTIFICATE, caller, wanted, str(error))
             raise
-
-
-def _level(error: OffmeshError) -> int:
-    """A denial is in the audit log already, with its caller."""
-    return logging.DEBUG if isinstance(error, DeniedError) else logging.WARNING

@@ -6,11 +6,10 @@ import msgspec
 from cryptography import x509
 
 from xds_server.exceptions import InputError
+from xds_server.identity.authority.pem import certificate_text, key_text
 from xds_server.identity.signing.csr import public_key_of
 from xds_server.identity.signing.template import (
     Validity,
-    certificate_text,
-    key_text,
     new_key,
     read_issuer,
     sign_leaf,
