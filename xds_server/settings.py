@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +15,8 @@ class MeshSettings:
     """Overrides the label ``topology.istio.io/network`` of the root namespace when not empty."""
     root_namespace: str = "istio-system"
     domain_suffix: str = "cluster.local"
+    unhealthy_pairs: Literal["unhealthy", "withdraw", "ignore"] = "unhealthy"
+    """What becomes of the workloads of a pair that is down."""
 
     @property
     def served_trust_domain(self) -> str:
@@ -47,12 +50,41 @@ class IdentitySettings:
     """Whether clients of the secure port may also prove themselves by a certificate of the mesh."""
     tls_sans: tuple[str, ...] = ()
     """Further names and IP addresses of the secure port's own certificate."""
-    kubeconfig: Path | None = None
-    """Names the cluster that is asked about tokens the server cannot check itself; None asks none."""
-    context: str = ""
     default_ttl_seconds: int = 86_400
     max_ttl_seconds: int = 86_400
     clock_skew_seconds: int = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterAccess:
+    """A way to a Kubernetes API server; an empty kubeconfig is this pod's own account, or the user's file."""
+
+    kubeconfig: str = ""
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """The Kubernetes API a server works with; all times in seconds."""
+
+    access: ClusterAccess = field(default_factory=ClusterAccess)
+    dpu_access: ClusterAccess | None = None
+    """The cluster of the DPU nodes, where that is another."""
+    namespace: str = "istio-system"
+    """The server's own."""
+    replica: str = ""
+    """The name of this replica among the others."""
+    placement: tuple[str, str] | None = None
+    """Namespace and name of the ConfigMap with the placement map; None reads a file."""
+    ca_secrets: tuple[str, ...] = ("cacerts", "istio-ca-secret")
+    """Secrets that may hold the certificate authority; none of them reads a folder."""
+    root_config_maps: bool = True
+    """Whether every namespace is given the roots to trust."""
+    leader_lease: str = "offmesh-leader"
+    lease_namespace: str = ""
+    """Where agents on DPU nodes renew their Leases."""
+    check_seconds: float = 600.0
+    """Between comparisons of what is held with what the API server has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +92,7 @@ class ServeSettings:
     """Everything ``offmesh serve`` is told."""
 
     manifests: tuple[Path, ...]
+    """Where objects come from; with none, they come from the cluster."""
     cluster_conf: Path
     secure_grpc_address: str = ":15012"
     grpc_address: str = "127.0.0.1:15010"
@@ -69,3 +102,7 @@ class ServeSettings:
     mesh: MeshSettings = field(default_factory=MeshSettings)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
+    cluster: ClusterSettings | None = None
+    """None where no Kubernetes API is asked anything."""
+    http_hosts: tuple[str, ...] = ()
+    """Further names by which the debug HTTP may be asked."""

@@ -42,7 +42,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "--manifests: name at least one"),
+        ((), "nothing to serve: expected --manifests"),
         (("--manifests=/nowhere",), "--manifests /nowhere: no such file or folder"),
         (("--manifests=examples", "--cluster-conf=/nowhere.yaml"), "/nowhere.yaml"),
         (("--manifests=examples", "--grpc-address=0.0.0.0:0"), "--insecure-grpc-anywhere"),

@@ -19,8 +19,9 @@ from xds_server.mesh.placement_report import PlacementReport, placement_report
 from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
 from xds_server.objects.kubernetes import Node
 from xds_server.sources.manifests.source import ManifestSource
+from xds_server.sources.placement.in_force import put_in_force
 from xds_server.sources.placement.parse import PlacementError, parse_placement_map
-from xds_server.sources.placement.source import put_in_force, read_map_file
+from xds_server.sources.placement.source import read_map_file
 from xds_server.sources.problems import Problems
 
 _conf_option = click.option(

@@ -11,13 +11,15 @@ import click
 from xds_server import app
 from xds_server.addresses import split_address
 from xds_server.cli.addresses import is_loopback
-from xds_server.cli.files import find_cluster_conf
+from xds_server.cli.cluster_flags import cluster_flags, cluster_settings
+from xds_server.cli.files import PLACES, find_cluster_conf
+from xds_server.cli.flags import flag as _flag
 from xds_server.cli.logs import log_options
 from xds_server.cli.progress import LoadProgress
 from xds_server.exceptions import InputError
 from xds_server.identity.server_certificate import is_server_name
 from xds_server.identity.spiffe import parse_account
-from xds_server.settings import IdentitySettings, MeshSettings, ServeSettings, StreamSettings
+from xds_server.settings import ClusterSettings, IdentitySettings, MeshSettings, ServeSettings, StreamSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,14 +28,6 @@ _TRY = (
     'grpcurl -plaintext -d \'{"node":{"id":"try"},"type_url":"type.googleapis.com/istio.workload.Address"}\''
 )
 _METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-
-
-def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[F], F]:
-    """Make an option whose environment variable follows from its name."""
-    variable = "OFFMESH_" + name.partition("/")[0].removeprefix("--").upper().replace("-", "_")
-    return click.option(
-        name, default=default, envvar=variable, show_default=True, show_envvar=True, help=help_text, **more
-    )
 
 
 @click.command()
@@ -81,13 +75,14 @@ def _flag(name: str, default: object, help_text: str, **more: Any) -> Callable[[
     _DEFAULTS.identity.client_certificates,
     "Whether clients may prove themselves by a certificate of the mesh, too; without, TLS costs less.",
 )
+@cluster_flags
 @_flag(
-    "--kubeconfig",
-    None,
-    "With --manifests: the cluster whose tokens prove callers, instead of those of `offmesh token`.",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--unhealthy-pairs",
+    _DEFAULTS.mesh.unhealthy_pairs,
+    "What becomes of the workloads of a pair that is down.",
+    type=click.Choice(["unhealthy", "withdraw", "ignore"]),
 )
-@_flag("--context", "", "Context of the kubeconfig; '' is its current one.")
+@_flag("--http-host", (), "Further name by which the debug HTTP may be asked. Repeatable.", multiple=True)
 @_flag(
     "--drain-seconds",
     _DEFAULTS.streams.drain_seconds,
@@ -115,13 +110,15 @@ def serve(**flags: Any) -> None:
 
 
 def _settings(flags: Mapping[str, Any]) -> ServeSettings:
-    if not flags["manifests"]:
-        raise InputError("--manifests: name at least one file or folder of Kubernetes objects")
+    cluster = cluster_settings(flags)
     for path in flags["manifests"]:
         if not path.exists():
             raise InputError(f"--manifests {path}: no such file or folder")
     _check_addresses(flags)
-    mesh = {name: flags[name] for name in ("trust_domain", "cluster_id", "network", "root_namespace")}
+    mesh = {
+        name: flags[name]
+        for name in ("trust_domain", "cluster_id", "network", "root_namespace", "unhealthy_pairs")
+    }
     streams = {name: flags[name] for name in ("drain_seconds", "max_connection_age_seconds")}
     same = {
         name: flags[name]
@@ -135,12 +132,21 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
         )
     }
     return ServeSettings(
-        cluster_conf=find_cluster_conf(flags["cluster_conf"]),
+        cluster_conf=_cluster_conf(flags["cluster_conf"], cluster),
+        cluster=cluster,
+        http_hosts=tuple(flags["http_host"]),
         mesh=MeshSettings(**mesh),
         identity=_identity_settings(flags),
         streams=StreamSettings(**streams),
         **same,
     )
+
+
+def _cluster_conf(given: Path | None, cluster: ClusterSettings | None) -> Path:
+    """Return the file of the placement map; of no use where that is in a ConfigMap."""
+    if cluster is not None and cluster.placement is not None:
+        return given or PLACES[0]
+    return find_cluster_conf(given)
 
 
 def _identity_settings(flags: Mapping[str, Any]) -> IdentitySettings:
@@ -166,8 +172,6 @@ def _identity_settings(flags: Mapping[str, Any]) -> IdentitySettings:
         token_audience=flags["token_audience"],
         client_certificates=flags["client_certificates"],
         tls_sans=tuple(flags["tls_san"]),
-        kubeconfig=flags["kubeconfig"],
-        context=flags["context"],
     )
 
 

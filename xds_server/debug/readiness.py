@@ -1,14 +1,18 @@
 """Whether this server may be sent clients, and if not, why."""
 
+from collections.abc import Callable
+
 
 class Readiness:
     """What is still missing, by name; ready when nothing is."""
 
     def __init__(self) -> None:
-        self._missing: dict[str, str] = {"start": "starting"}
+        self._missing: dict[str, Callable[[], str]] = {}
+        self.need("start", "starting")
 
-    def need(self, what: str, why: str) -> None:
-        self._missing[what] = why
+    def need(self, what: str, why: str | Callable[[], str]) -> None:
+        """Note what is missing; a reason that changes is asked for when it is told."""
+        self._missing[what] = why if callable(why) else lambda: why
 
     def have(self, what: str) -> None:
         self._missing.pop(what, None)
@@ -19,4 +23,4 @@ class Readiness:
 
     @property
     def reason(self) -> str:
-        return "; ".join(self._missing.values())
+        return "; ".join(why() for why in self._missing.values())

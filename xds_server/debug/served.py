@@ -12,6 +12,7 @@ from xds_server.identity.parts import IdentityParts
 from xds_server.mesh.graph import Mesh
 from xds_server.sessions.clients import Clients
 from xds_server.settings import ServeSettings
+from xds_server.sources.kubernetes.source import KubernetesSource
 from xds_server.sources.problems import Problems
 from xds_server.store.registry import Registry
 
@@ -67,3 +68,5 @@ class Served:
     """None where the secure port is off."""
     started_at: float
     """Seconds since the epoch."""
+    watches: KubernetesSource | None = None
+    """None where objects do not come from a cluster."""

@@ -11,12 +11,13 @@ from xds_server.identity.audit import Audit
 from xds_server.identity.authenticator import Authenticator
 from xds_server.identity.authority.authority import CertificateAuthority
 from xds_server.identity.authority.folder import AuthorityFolder
+from xds_server.identity.authority.store import AuthorityStore
 from xds_server.identity.authorization import Authorizer
 from xds_server.identity.secrets import Secrets
 from xds_server.identity.server_certificate import ServerCertificate, names_of
 from xds_server.identity.signing.signer import Signer
 from xds_server.identity.tokens.authenticator import TokenAuthenticator
-from xds_server.identity.tokens.cluster import KubernetesTokens
+from xds_server.identity.tokens.cluster_keys import ClusterTokens
 from xds_server.identity.tokens.embedded import EmbeddedIssuer, load_or_make
 from xds_server.identity.tokens.key_file import KEY_FILE
 from xds_server.mesh.graph import Mesh
@@ -33,9 +34,15 @@ log = logging.getLogger(__name__)
 class IdentityParts:
     """Made on a mesh; of use after ``load``."""
 
-    def __init__(self, settings: ServeSettings, mesh: Mesh) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        mesh: Mesh,
+        store: AuthorityStore | None = None,
+        cluster: ClusterTokens | None = None,
+    ) -> None:
         """
-        Join the parts.
+        Join the parts; without a ``store`` the authority is in the folder of the settings.
 
         Raises:
             InputError: the key of the token issuer cannot be used or made.
@@ -45,18 +52,15 @@ class IdentityParts:
         self._trusted = identity.trusted_node_accounts
         overlap = float(identity.max_ttl_seconds + identity.clock_skew_seconds)
         self.authority = CertificateAuthority(
-            AuthorityFolder(identity.certs), settings.mesh.trust_domain, overlap
+            store or AuthorityFolder(identity.certs), settings.mesh.trust_domain, overlap
         )
         self.authorizer = Authorizer(mesh.identities, settings.mesh.trust_domain, self._trusted)
         self.audit = Audit()
         self.signer = Signer(self.authority, identity, _processes())
         self.secrets = Secrets(self.authorizer, self.signer, self.audit)
-        self._cluster = (
-            KubernetesTokens(str(identity.kubeconfig), identity.context) if identity.kubeconfig else None
-        )
         # Where a cluster makes the tokens, a key file here must not make others.
-        issuers = () if self._cluster else _embedded_issuers(identity.certs)
-        self._tokens = TokenAuthenticator(identity.token_audience, issuers, self._cluster)
+        issuers = () if cluster else _embedded_issuers(identity.certs)
+        self._tokens = TokenAuthenticator(identity.token_audience, issuers, cluster)
         self.authenticator = Authenticator(self._tokens, self.authorizer)
         self.server_certificate = ServerCertificate(
             self.authority, names_of(settings), identity.clock_skew_seconds
@@ -83,8 +87,6 @@ class IdentityParts:
                 tasks.create_task(self.signer.run())
         finally:
             self._tokens.close()
-            if self._cluster is not None:
-                await self._cluster.close()
 
     def _receive_pods(self, changes: Mapping[str, Change[Pod]]) -> None:
         pods = [pod for change in changes.values() for pod in change if pod is not None]

@@ -26,6 +26,7 @@ from xds_server.mesh.services import Services
 from xds_server.mesh.workloads import Surroundings, Workloads
 from xds_server.objects.cluster_conf import Pair, Single
 from xds_server.objects.kubernetes import KINDS, EndpointSlice, Namespace, Node, Pod, Service
+from xds_server.objects.liveness import NodeDown
 from xds_server.settings import MeshSettings
 from xds_server.store.collection import Collection
 from xds_server.store.derive import Derivation
@@ -35,7 +36,7 @@ from xds_server.store.registry import Registry
 
 def new_registry() -> Registry:
     """Make an empty graph with a source for every kind the mesh reads."""
-    return Registry(Graph(), (*KINDS.values(), Pair, Single))
+    return Registry(Graph(), (*KINDS.values(), Pair, Single, NodeDown))
 
 
 class Mesh:

@@ -168,8 +168,14 @@ class NodeAddress(Part, frozen=True):
     address: str = ""
 
 
+class NodeCondition(Part, frozen=True):
+    type: str = ""
+    status: str = ""
+
+
 class NodeStatus(Part, frozen=True):
     addresses: tuple[NodeAddress, ...] | None = None
+    conditions: tuple[NodeCondition, ...] | None = None
 
 
 class Node(KubernetesObject, frozen=True):
@@ -184,11 +190,28 @@ class Namespace(KubernetesObject, frozen=True):
     pass
 
 
+class LeaseSpec(Part, frozen=True):
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    renew_time: str | None = None
+
+
+class Lease(KubernetesObject, frozen=True):
+    """A sign of life: who holds it renews it before its duration is over."""
+
+    spec: LeaseSpec = LeaseSpec()
+
+
+class ConfigMap(KubernetesObject, frozen=True):
+    data: dict[str, str] | None = None
+
+
 KINDS: dict[tuple[str, str], type[KubernetesObject]] = {
     ("v1", "Namespace"): Namespace,
     ("v1", "Node"): Node,
     ("v1", "Service"): Service,
     ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,
+    ("coordination.k8s.io/v1", "Lease"): Lease,
     ("v1", "Pod"): Pod,
 }
 """apiVersion and kind of each object in use, in the order in which a first load is cheapest."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes.aio.config import incluster_config
+from kubernetes.aio.config import incluster_config, kube_config
 
 from tests.helpers.fake_api_server import (
     CREDENTIAL,
@@ -25,6 +25,8 @@ from tests.helpers.fake_api_server import (
     hanging,
 )
 from tests.helpers.tokens import AUDIENCE, CLAIMS, CLUSTER_ISSUER, Clock, accepted, bound_payload, sign
+from xds_server.cluster.connection import ApiConnection
+from xds_server.cluster.request import ApiError
 from xds_server.exceptions import ClusterError, UnauthenticatedError
 from xds_server.identity.tokens.authenticator import TokenAuthenticator
 from xds_server.identity.tokens.cluster import KubernetesTokens
@@ -41,9 +43,9 @@ async def server(tmp_path: Path) -> AsyncIterator[FakeApiServer]:
 
 @pytest.fixture
 async def cluster(server: FakeApiServer) -> AsyncIterator[KubernetesTokens]:
-    made = KubernetesTokens(str(server.kubeconfig), timeout_seconds=20.0)
-    yield made
-    await made.close()
+    connection = ApiConnection(str(server.kubeconfig), timeout_seconds=20.0)
+    yield KubernetesTokens(connection)
+    await connection.close()
 
 
 async def failure(cluster: KubernetesTokens) -> str:
@@ -137,17 +139,17 @@ async def test_keys_of_no_issuer_are_a_failure(
 async def test_a_server_that_hangs_is_given_up(server: FakeApiServer) -> None:
     release = asyncio.Event()
     server.answer = hanging(release)
-    cluster = KubernetesTokens(str(server.kubeconfig), timeout_seconds=0.2)
-    assert "no answer within 0.2 s" in await failure(cluster)
+    connection = ApiConnection(str(server.kubeconfig), timeout_seconds=0.2)
+    assert "no answer within 0.2 s" in await failure(KubernetesTokens(connection))
     release.set()
-    await cluster.close()
+    await connection.close()
 
 
 async def test_a_server_that_is_down_is_a_failure_and_one_that_is_not_believed_too(
     server: FakeApiServer, cluster: KubernetesTokens
 ) -> None:
-    doubted = KubernetesTokens(str(server.kubeconfig), "doubted")
-    assert "certificate verify failed" in await failure(doubted)
+    doubted = ApiConnection(str(server.kubeconfig), "doubted")
+    assert "certificate verify failed" in await failure(KubernetesTokens(doubted))
     await doubted.close()
     assert server.stop is not None
     await server.stop()
@@ -163,7 +165,7 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named(
     path = server.kubeconfig if context else tmp_path / "other"
     if content is not None:
         path.write_text(content)
-    said = await failure(KubernetesTokens(str(path), context))
+    said = await failure(KubernetesTokens(ApiConnection(str(path), context)))
     assert said.startswith(f"kubeconfig {path} cannot be used: ")
 
 
@@ -171,8 +173,9 @@ async def test_outside_a_cluster_and_without_a_kubeconfig_the_reason_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    said = await failure(KubernetesTokens())
-    assert said == "the account of this pod cannot be used: Service host/port is not set."
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", "/nowhere/config")
+    said = await failure(KubernetesTokens(ApiConnection()))
+    assert said.startswith("the kubeconfig in ~/.kube/config or KUBECONFIG cannot be used: ")
 
 
 async def test_in_a_cluster_the_account_of_the_pod_is_used_as_it_is_on_disk_now(
@@ -185,7 +188,8 @@ async def test_in_a_cluster_the_account_of_the_pod_is_used_as_it_is_on_disk_now(
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     at_once = SimpleNamespace(datetime=datetime, timedelta=lambda minutes: 0 * timedelta(minutes=minutes))
     monkeypatch.setattr(incluster_config, "datetime", at_once)
-    cluster = KubernetesTokens()
+    connection = ApiConnection()
+    cluster = KubernetesTokens(connection)
     for credential in ("first", "renewed"):
         (tmp_path / "token").write_text(credential)
         await cluster.review(TOKEN, (AUDIENCE,))
@@ -194,7 +198,7 @@ async def test_in_a_cluster_the_account_of_the_pod_is_used_as_it_is_on_disk_now(
     assert "Token file exists but empty" in await failure(cluster)
     (tmp_path / "token").unlink()
     assert "No such file or directory" in await failure(cluster)
-    await cluster.close()
+    await connection.close()
 
 
 async def test_after_a_401_the_credentials_are_read_again(
@@ -217,7 +221,7 @@ async def test_reviews_at_once_that_all_get_a_401_all_fail_as_the_clusters_fault
     made = await asyncio.gather(
         *(cluster.review(TOKEN, (AUDIENCE,)) for _ in range(20)), return_exceptions=True
     )
-    assert {type(result) for result in made} == {ClusterError}
+    assert {type(result) for result in made} == {ApiError}
 
 
 async def test_neither_logs_nor_errors_hold_token_or_credential(

@@ -14,7 +14,7 @@ from tests.helpers.placement_maps import maps
 from xds_server.exceptions import InputError, LocalError
 from xds_server.mesh.graph import new_registry
 from xds_server.objects.cluster_conf import Pair, PlacementMap, Single
-from xds_server.sources.placement.source import put_in_force
+from xds_server.sources.placement.in_force import put_in_force
 
 ONE = "pairs:\n- {cpuNodeIP: 10.0.0.1, dpuNodeIP: 10.0.0.2}\nsingles: [10.0.0.9]\n"
 OTHER = "pairs:\n- {cpuNodeIP: 10.0.0.1, dpuNodeIP: 10.0.0.3}\nsingles: [10.0.0.9]\n"
@@ -41,7 +41,7 @@ async def test_the_first_load_fills_both_collections_and_marks_them_synced(follo
 async def test_the_state_tells_path_time_and_digest_of_the_map_in_force(followed: Followed) -> None:
     state = followed.source.state
     assert state is not None
-    assert (state.path, state.loaded_at) == (followed.path, START)
+    assert (state.path, state.loaded_at) == (str(followed.path), START)
     assert state.digest == hashlib.sha256(ONE.encode()).hexdigest()
     assert (state.reloads, state.failed_reloads, state.failure) == (0, 0, ())
 

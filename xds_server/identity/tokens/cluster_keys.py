@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from xds_server.cluster.outage import Outage
 from xds_server.exceptions import ClusterError
 from xds_server.identity.tokens.keys import VerifyKey, keys_of_jwks
 from xds_server.identity.tokens.limits import TokenLimits
-from xds_server.identity.tokens.outage import Outage
 
 log = logging.getLogger(__name__)
 

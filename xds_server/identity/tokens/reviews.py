@@ -5,12 +5,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from xds_server.cluster.outage import Outage
 from xds_server.exceptions import ClusterError, UnauthenticatedError
 from xds_server.identity.tokens.claims import TokenClaims, claims_of_review
 from xds_server.identity.tokens.cluster_keys import ClusterTokens
 from xds_server.identity.tokens.limits import TokenLimits
 from xds_server.identity.tokens.memory import Memory
-from xds_server.identity.tokens.outage import Outage
 
 log = logging.getLogger(__name__)
 

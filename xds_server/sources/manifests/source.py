@@ -46,6 +46,15 @@ class ManifestSource:
         self._woken = asyncio.Event()
 
     @property
+    def missing(self) -> str:
+        """What is not loaded yet."""
+        return (
+            ""
+            if all(self._registry.of(kind).synced for kind in KINDS.values())
+            else "the manifests are not loaded"
+        )
+
+    @property
     def files(self) -> dict[str, int]:
         """Number of objects that each file holds."""
         return {file: len(self._holdings.definitions.held(file)) for file in sorted(self._holdings.states)}

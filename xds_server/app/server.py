@@ -1,7 +1,7 @@
 """
-The one place that builds the parts of ``offmesh serve`` and joins them.
+The parts of ``offmesh serve``, joined.
 
-Order of starting: HTTP first (probes and operators can see the load), the gRPC port (streams wait),
+Order of starting: HTTP first (probes and operators can see the load), the gRPC ports (streams wait),
 the map, the objects, then one publication, and ready. Order of stopping: not ready, streams
 drained, sources and publisher cancelled, HTTP last.
 """
@@ -12,24 +12,26 @@ import ctypes
 import gc
 import json
 import logging
+import random
 import signal
 import time
 from collections.abc import Callable, Mapping
 
 import grpc
 
+from xds_server.app.identity import identity_parts
+from xds_server.app.inputs import Inputs
 from xds_server.catalog.catalog import Catalog
+from xds_server.cluster.backoff import Backoff
 from xds_server.debug.http import DebugServer
 from xds_server.debug.readiness import Readiness
 from xds_server.debug.served import Served
-from xds_server.exceptions import InputError
+from xds_server.exceptions import ClusterError, InputError
 from xds_server.identity.parts import IdentityParts
 from xds_server.mesh.address import Address
 from xds_server.mesh.graph import Mesh, new_registry
 from xds_server.sessions.clients import Clients
 from xds_server.settings import ServeSettings
-from xds_server.sources.manifests.source import ManifestSource
-from xds_server.sources.placement.source import ClusterConfSource
 from xds_server.sources.problems import Problems
 from xds_server.store.collection import Change
 from xds_server.transport.ads import AggregatedDiscoveryService
@@ -70,9 +72,8 @@ class Server:
         clients = Clients()
         mesh = Mesh(registry, settings.mesh)
         self._readiness = Readiness()
-        self._conf = ClusterConfSource(settings.cluster_conf, registry, problems)
-        self._manifests = ManifestSource(settings.manifests, registry, problems)
-        self._identity = IdentityParts(settings, mesh) if settings.secure_grpc_address else None
+        self._inputs = Inputs(settings, registry, problems)
+        self._identity = identity_parts(settings, mesh, self._inputs)
         secrets = self._identity.secrets if self._identity else None
         self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets)
         self._plain = GrpcServer(self._handlers(NoAuthentication()), settings.streams)
@@ -90,8 +91,9 @@ class Server:
             catalog=self._catalog,
             clients=clients,
             problems=problems,
-            objects=self._manifests,
-            placement=self._conf,
+            objects=self._inputs.objects,
+            placement=self._inputs.placement,
+            watches=self._inputs.watches,
             readiness=self._readiness,
             admission=self._ads.admission,
             identity=self._identity,
@@ -135,6 +137,7 @@ class Server:
                 await self._secure.close()
             for server in debug:
                 await server.stop()
+            await self._inputs.close()
 
     async def _open_ports(self, http: DebugServer, health: DebugServer) -> None:
         settings = self._settings
@@ -143,11 +146,9 @@ class Server:
             self.bound["health"] = await health.start(settings.health_address)
         if settings.grpc_address:
             self.bound["grpc"] = await self._plain.start(settings.grpc_address)
-        if self._identity is not None and self._secure is not None:
-            self.bound["secureGrpc"] = await self._open_secure_port(self._identity, self._secure)
 
     async def _open_secure_port(self, parts: IdentityParts, port: SecurePort) -> str:
-        await parts.load()
+        await self._load_authority(parts)
         address, certificate = self._settings.secure_grpc_address, parts.server_certificate
         if not self._settings.identity.client_certificates:
             return await port.start(address, certificate)
@@ -155,12 +156,15 @@ class Server:
 
     async def _work(self, progress: Progress, announce: Callable[[Mapping[str, str]], None]) -> None:
         """Load everything once, then follow it for ever."""
-        self._readiness.need("placement", "the placement map is not loaded")
-        self._readiness.need("objects", "the manifests are not loaded")
+        inputs = self._inputs
+        self._readiness.need("placement", lambda: inputs.placement.missing)
+        self._readiness.need("objects", lambda: inputs.objects.missing)
         self._readiness.have("start")
-        await self._conf.load()
+        if self._identity is not None and self._secure is not None:
+            self.bound["secureGrpc"] = await self._open_secure_port(self._identity, self._secure)
+        await inputs.placement.load()
         self._readiness.have("placement")
-        await self._manifests.load(progress)
+        await inputs.objects.load(progress)
         self._catalog.publish()
         _settle_memory()
         self._ads.ready.set()
@@ -170,12 +174,26 @@ class Server:
         self._write_ready_file()
         announce(self.bound)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._conf.follow())
-            tasks.create_task(self._manifests.follow())
+            tasks.create_task(inputs.placement.follow())
+            tasks.create_task(inputs.objects.follow())
             tasks.create_task(self._ads.publisher.run())
             tasks.create_task(self._ads.watch_writes())
             if self._identity is not None:
                 tasks.create_task(self._identity.run())
+
+    async def _load_authority(self, parts: IdentityParts) -> None:
+        """Read or make the certificate authority; where it is in a cluster, wait for that."""
+        backoff = Backoff(random.random)
+        while True:
+            try:
+                await parts.load()
+            except ClusterError as error:
+                self._readiness.need("authority", f"the certificate authority is not loaded: {error}")
+                log.warning("the certificate authority is not loaded: %s", error)
+                await asyncio.sleep(backoff.after(error))
+            else:
+                self._readiness.have("authority")
+                return
 
     async def _drain(self) -> None:
         seconds = self._settings.streams.drain_seconds

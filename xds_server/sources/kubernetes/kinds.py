@@ -1,0 +1,89 @@
+"""What is listed and watched: each kind's place in the API, and which of its objects are wanted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xds_server.objects.kubernetes import (
+    ConfigMap,
+    EndpointSlice,
+    KubernetesObject,
+    Lease,
+    Namespace,
+    Node,
+    Pod,
+    Service,
+)
+
+AGENT_LABEL = "offmesh.io/agent"
+"""Of the Leases that agents on DPU nodes renew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedKind:
+    """
+    A kind in one place of the API.
+
+    An ``optional`` kind may not be installed: then it has no objects, until it is.
+    """
+
+    type: type[KubernetesObject]
+    group: str = ""
+    versions: tuple[str, ...] = ("v1",)
+    """Served versions that can be read, the preferred one first."""
+    plural: str
+    namespace: str = ""
+    """The only namespace that is looked at; '' looks at all."""
+    selectors: Mapping[str, str] = field(default_factory=dict)
+    """``fieldSelector`` and ``labelSelector``."""
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.type.__name__
+
+    @property
+    def right(self) -> str:
+        """What RBAC must grant."""
+        where = f" in namespace {self.namespace}" if self.namespace else " in all namespaces"
+        resource = f"{self.plural}.{self.group}" if self.group else self.plural
+        return f"list and watch of {resource}{where}"
+
+    def path(self, version: str) -> str:
+        """Return the path of the collection in one of its versions."""
+        root = f"/apis/{self.group}/{version}" if self.group else f"/api/{version}"
+        inside = f"/namespaces/{self.namespace}" if self.namespace else ""
+        return f"{root}{inside}/{self.plural}"
+
+
+# Finished pods are no workloads: the API server keeps them to itself, and says DELETED when one finishes.
+_UNFINISHED = {"fieldSelector": "status.phase!=Failed,status.phase!=Succeeded"}
+
+
+def mesh_kinds() -> tuple[WatchedKind, ...]:
+    """Return what a mesh is derived from, in the order in which a first load is cheapest."""
+    return (
+        WatchedKind(type=Namespace, plural="namespaces"),
+        WatchedKind(type=Node, plural="nodes"),
+        WatchedKind(type=Service, plural="services"),
+        WatchedKind(type=EndpointSlice, group="discovery.k8s.io", plural="endpointslices"),
+        WatchedKind(type=Pod, plural="pods", selectors=_UNFINISHED),
+    )
+
+
+def dpu_kinds() -> tuple[WatchedKind, ...]:
+    """Return what is read of a second cluster, that of the DPU nodes."""
+    return tuple(kind for kind in mesh_kinds() if kind.type in (Node, Pod))
+
+
+def agent_leases(namespace: str) -> WatchedKind:
+    """Return the Leases of agents on DPU nodes."""
+    selectors = {"labelSelector": f"{AGENT_LABEL}=true"}
+    return WatchedKind(
+        type=Lease, group="coordination.k8s.io", plural="leases", namespace=namespace, selectors=selectors
+    )
+
+
+def one_config_map(namespace: str, name: str) -> WatchedKind:
+    """Return a single ConfigMap."""
+    selectors = {"fieldSelector": f"metadata.name={name}"}
+    return WatchedKind(type=ConfigMap, plural="configmaps", namespace=namespace, selectors=selectors)
