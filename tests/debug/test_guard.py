@@ -56,7 +56,7 @@ async def test_a_port_open_to_all_takes_any_address_but_no_other_name(mesh: Serv
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "192.0.2.1"])
 def test_the_name_that_the_flag_gives_is_answered(bound: str) -> None:
-    guard = Guard("Debug.example", bound)
+    guard = Guard(["Debug.example"], bound)
     guard.check(make_mocked_request("GET", "/", {"Host": "debug.Example:15014"}))
     with pytest.raises(RefusedError, match=r"evil\.example"):
         guard.check(make_mocked_request("GET", "/", {"Host": "evil.example"}))

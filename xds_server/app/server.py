@@ -16,11 +16,13 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import grpc
 
 from xds_server.app.identity import identity_parts
 from xds_server.app.inputs import Inputs
+from xds_server.app.watchdog import Watchdog
 from xds_server.catalog.catalog import Catalog
 from xds_server.cluster.backoff import Backoff
 from xds_server.debug.http import DebugServer
@@ -168,8 +170,7 @@ class Server:
         self._catalog.publish()
         _settle_memory()
         self._ads.ready.set()
-        for server in self._servers:
-            await server.set_serving(True)
+        await self._set_serving(True)
         self._readiness.have("objects")
         self._write_ready_file()
         announce(self.bound)
@@ -178,8 +179,22 @@ class Server:
             tasks.create_task(inputs.objects.follow())
             tasks.create_task(self._ads.publisher.run())
             tasks.create_task(self._ads.watch_writes())
+            tasks.create_task(self._watchdog().run())
             if self._identity is not None:
                 tasks.create_task(self._identity.run())
+
+    def _watchdog(self) -> Watchdog:
+        reflectors = self._inputs.watches.reflectors if self._inputs.watches else ()
+
+        async def leave() -> None:
+            await self._set_serving(False)
+            await self._ads.drain(self._settings.streams.drain_seconds)
+
+        return Watchdog(self._readiness, reflectors, leave, partial(self._set_serving, True))
+
+    async def _set_serving(self, serving: bool) -> None:
+        for server in self._servers:
+            await server.set_serving(serving)
 
     async def _load_authority(self, parts: IdentityParts) -> None:
         """Read or make the certificate authority; where it is in a cluster, wait for that."""

@@ -3,10 +3,11 @@ Who may read: programs and people at the address they meant, not pages of other 
 
 A page may make its visitor's browser ask any address, ours too. It cannot read the answer of
 another site, unless its own name leads to us (DNS rebinding): then the Host header tells. So an
-answer is for requests whose Host is an address, ``localhost`` or the name of the flag, on a
+answer is for requests whose Host is an address, ``localhost`` or a name of the flags, on a
 loopback port loopback alone; and for requests that no other site's page has made.
 """
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from aiohttp import web
@@ -17,11 +18,11 @@ _LOCALHOST = "localhost"
 
 
 class Guard:
-    """What a listener lets in; ``name`` is how the flag called it, ``bound`` the address it has."""
+    """What a listener lets in; ``names`` are what the flags call it, ``bound`` the address it has."""
 
-    def __init__(self, name: str, bound: str) -> None:
+    def __init__(self, names: Iterable[str], bound: str) -> None:
         self._loopback_only = ip_address(bound).is_loopback
-        self._names = {_LOCALHOST, name.lower()} - {""}
+        self._names = {_LOCALHOST, *(name.lower() for name in names)} - {""}
 
     def check(self, request: web.BaseRequest) -> None:
         """

@@ -52,7 +52,8 @@ class DebugServer:
         listening = await listen(address, flag)
         host, port = bound_address(listening)
         if not self._health_only:
-            self._guard = Guard(split_address(address, flag)[0], host)
+            names = (split_address(address, flag)[0], *self._served.settings.http_hosts)
+            self._guard = Guard(names, host)
             loop = asyncio.get_running_loop()
             lag = measure_lag(self._metrics.event_loop_lag.observe, loop.time, asyncio.sleep)
             self._lag = asyncio.create_task(lag)

@@ -12,6 +12,7 @@ from xds_server.debug.metric_families import gauges
 from xds_server.debug.metrics_clients import client_metrics
 from xds_server.debug.metrics_identity import identity_metrics
 from xds_server.debug.metrics_objects import object_metrics
+from xds_server.debug.metrics_watches import watch_metrics
 from xds_server.debug.served import Served
 
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -27,6 +28,7 @@ class ServedCollector(Collector):
         yield from server_metrics(self._served)
         yield from client_metrics(self._served)
         yield from object_metrics(self._served)
+        yield from watch_metrics(self._served)
         yield from identity_metrics(self._served)
 
 

@@ -1,5 +1,6 @@
 """What is told of the inputs: the placement map, the source objects, and what could not be used."""
 
+import asyncio
 from collections.abc import Iterator
 
 from xds_server.debug.json_text import SKIPPED, Json
@@ -9,6 +10,8 @@ from xds_server.debug.served import LoadedMap, Served
 from xds_server.debug.times import time_text
 from xds_server.exceptions import Problem
 from xds_server.mesh.placement_report import placement_report
+from xds_server.sources.kubernetes.reflector import Reflector
+from xds_server.sources.kubernetes.source import KubernetesSource
 from xds_server.store.collection import Source
 
 
@@ -59,6 +62,32 @@ def registryz(served: Served, question: Question) -> Json:
         "files": dict(served.objects.files),
         "ignored": dict(served.objects.ignored),
         "unsynced": served.registry.unsynced,
+        **({"watches": _watches(served.watches)} if served.watches else {}),
+    }
+
+
+def _watches(source: KubernetesSource) -> list[Json]:
+    """Tell how the following of each kind goes."""
+    now = asyncio.get_running_loop().time()
+    return [_watch(one, now) for one in source.reflectors]
+
+
+def _watch(reflector: Reflector, now: float) -> Json:
+    contact = reflector.contact
+    return {
+        "kind": reflector.kind.name,
+        "path": reflector.path,
+        "installed": contact.installed,
+        "version": contact.version,
+        "heardSecondsAgo": round(now - contact.heard_at, 1) if contact.heard_at else None,
+        "failure": contact.failure,
+        "events": contact.events,
+        "lists": contact.lists,
+        "streamedLists": contact.streamed,
+        "resumed": contact.resumed,
+        "checks": contact.checks,
+        "drift": contact.drift,
+        "disorder": contact.disorder,
     }
 
 

@@ -112,6 +112,11 @@ class Reflector:
         self._steady = asyncio.Lock()
         """Held while rows and version change together."""
 
+    @property
+    def path(self) -> str:
+        """Where in the API the kind is read now."""
+        return self.kind.path(self._reading.version)
+
     async def load(self) -> None:
         """Return when the first whole state is in; failures are told and tried again."""
         while not self.loaded.is_set():
