@@ -1,6 +1,6 @@
 # Two stages: the second has no compiler, no package manager's cache and no shell needed at run time.
-# Run it with a read-only root file system; it writes to the volume of its certificate authority, unless
-# one is mounted there, and to --ready-file, if given.
+# Run it with a read-only root file system. It writes to the volume of its certificate authority, where that
+# is no Secret of a cluster; to /tmp the credentials of a kubeconfig; and to --ready-file, if given.
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY requirements.lock pyproject.toml README.md LICENSE ./
@@ -11,11 +11,13 @@ RUN python -m venv /opt/offmesh \
     && /opt/offmesh/bin/pip uninstall --yes pip setuptools
 
 FROM python:3.12-slim
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OFFMESH_CERTS=/var/lib/offmesh/certs
+# On the PATH, so that `kubectl exec ... -- offmesh status` works.
+ENV PATH=/opt/offmesh/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    OFFMESH_CERTS=/var/lib/offmesh/certs
 RUN install --directory --mode 0700 --owner 65532 --group 65532 /var/lib/offmesh/certs
 VOLUME /var/lib/offmesh/certs
 COPY --from=build /opt/offmesh /opt/offmesh
 USER 65532:65532
-EXPOSE 15010 15012 15014 8080
-ENTRYPOINT ["/opt/offmesh/bin/offmesh"]
+EXPOSE 15012 15014 8080
+ENTRYPOINT ["offmesh"]
 CMD ["serve"]

@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(CURDIR)/.tools
 GRPCURL_VERSION := v1.9.3
+HELM_VERSION := v3.22.0
 export PATH := $(TOOLS):$(PATH)
 
 .PHONY: run test check lint types layers protos-check protos lock bench setup tools clean
@@ -22,7 +23,7 @@ run: setup
 	$(BIN)/offmesh serve --manifests examples/bookinfo/mesh --cluster-conf examples/bookinfo/cluster-conf.yaml
 
 tools:
-	@sh tests/install-tools.sh $(TOOLS) $(GRPCURL_VERSION)
+	@sh tests/install-tools.sh $(TOOLS) $(GRPCURL_VERSION) $(HELM_VERSION)
 
 test: setup tools
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup

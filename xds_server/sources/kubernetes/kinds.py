@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from xds_server.objects.kubernetes import (
     ConfigMap,
+    DpuNode,
+    DpuPod,
     EndpointSlice,
     KubernetesObject,
     Lease,
@@ -72,7 +74,10 @@ def mesh_kinds() -> tuple[WatchedKind, ...]:
 
 def dpu_kinds() -> tuple[WatchedKind, ...]:
     """Return what is read of a second cluster, that of the DPU nodes."""
-    return tuple(kind for kind in mesh_kinds() if kind.type in (Node, Pod))
+    return (
+        WatchedKind(type=DpuNode, plural="nodes"),
+        WatchedKind(type=DpuPod, plural="pods", selectors=_UNFINISHED),
+    )
 
 
 def agent_leases(namespace: str) -> WatchedKind:

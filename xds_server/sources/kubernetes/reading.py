@@ -88,7 +88,7 @@ class Reading:
 
     async def watch(self, version: str) -> AsyncGenerator[Batch, None]:
         """
-        Yield what happened after ``version``, until the server ends the watch.
+        Yield what happened after ``version`` until the server ends it; at first, when it begins, nothing.
 
         Raises:
             ClusterError: the server refused, failed, broke off or was silent for too long.
@@ -97,8 +97,8 @@ class Reading:
         seconds = self._timing.watch_seconds * (0.9 + self._random() / 5)
         query = {"resourceVersion": version, "timeoutSeconds": str(max(1, int(seconds)))}
         async with self._watching(query) as chunks:
-            after = version
-            async for batch in self._batches(chunks, after):
+            yield Batch(version=version)
+            async for batch in self._batches(chunks, version):
                 yield batch
 
     def _request(self, query: Mapping[str, str]) -> Request:

@@ -134,10 +134,6 @@ class Reflector:
             await step()
         except ClusterError as error:
             await self._receive_failure(error)
-        else:
-            self._absences = 0
-            self._outage.end()
-            self.contact.failure = ""
 
     async def _list(self) -> None:
         listing = _Listing()
@@ -151,6 +147,7 @@ class Reflector:
         await self.rows.replace(listing.objects, listing.problems)
         self.contact.version = listing.version
         self.contact.installed = True
+        self._backoff.reset()
         self.loaded.set()
 
     async def _stream_list(self, listing: _Listing) -> bool:
@@ -182,11 +179,11 @@ class Reflector:
 
     async def _watch(self) -> None:
         contact, began_at = self.contact, asyncio.get_running_loop().time()
-        heard = False
+        batches_heard = 0
         async with aclosing(self._reading.watch(contact.version)) as batches:
             async for batch in batches:
                 self._hear()
-                heard = True
+                batches_heard += 1
                 if not batch.ordered:
                     contact.disorder += 1
                     contact.version = ""
@@ -196,13 +193,17 @@ class Reflector:
                     await self.rows.receive_events(batch)
                     contact.version = batch.version
                 contact.events += len(batch.rows)
+                if batches_heard > 1:
+                    self._backoff.reset()
         contact.resumed += 1
-        if not heard and asyncio.get_running_loop().time() - began_at < _SHORT_WATCH_SECONDS:
+        if batches_heard < 2 and asyncio.get_running_loop().time() - began_at < _SHORT_WATCH_SECONDS:
             raise ClusterError(f"a watch of {self.kind.name} ended as soon as it began")
 
     def _hear(self) -> None:
         self.contact.heard_at = asyncio.get_running_loop().time()
-        self._backoff.reset()
+        self.contact.failure = ""
+        self._absences = 0
+        self._outage.end()
 
     async def _receive_failure(self, error: ClusterError) -> None:
         """Note why it failed, and wait until it is worth another try."""
