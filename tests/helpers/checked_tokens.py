@@ -22,7 +22,10 @@ class Checked:
         self.clock = Clock()
         self.cluster = ScriptedCluster(status)
         self.authenticator = TokenAuthenticator(
-            AUDIENCE, cluster=self.cluster, clock=self.clock, limits=TokenLimits(jitter=lambda: 0.0, **limits)
+            AUDIENCE,
+            clusters={"": self.cluster},
+            clock=self.clock,
+            limits=TokenLimits(jitter=lambda: 0.0, **limits),
         )
 
     async def accept(self, token: str = TOKEN) -> None:

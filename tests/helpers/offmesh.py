@@ -115,15 +115,30 @@ class OpenCall:
 
 @contextmanager
 def serve(folder: Path, *flags: str, manifests: Path, cluster_conf: Path) -> Iterator[Offmesh]:
-    """Run a server on free ports until the block ends; its log goes to ``folder/log``."""
+    """Serve manifests on free ports until the block ends; the log goes to ``folder/log``."""
+    inputs = (f"--manifests={manifests}", f"--cluster-conf={cluster_conf}")
+    with _served(folder, *inputs, f"--certs={folder / 'certs'}", *flags) as server:
+        yield server
+
+
+@contextmanager
+def serve_cluster(folder: Path, kubeconfig: Path, *flags: str, **environment: str) -> Iterator[Offmesh]:
+    """Serve the cluster of a kubeconfig, in the same way."""
+    with _served(folder, f"--kubeconfig={kubeconfig}", *flags, **environment) as server:
+        yield server
+
+
+@contextmanager
+def _served(folder: Path, *flags: str, **environment: str) -> Iterator[Offmesh]:
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
     addresses = [f"--{name}-address=127.0.0.1:0" for name in ("grpc", "secure-grpc", "http", "health")]
-    command = [sys.executable, "-m", "xds_server", "serve", f"--manifests={manifests}", *addresses]
-    command += [f"--cluster-conf={cluster_conf}", f"--ready-file={ready}", "--drain-seconds=1"]
-    command += [f"--certs={folder / 'certs'}", *flags]
+    command = [sys.executable, "-m", "xds_server", "serve", *addresses]
+    command += [f"--ready-file={ready}", "--drain-seconds=1", *flags]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=ROOT)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, text=True, cwd=ROOT, env=os.environ | environment
+        )
         try:
             yield Offmesh(process, _bound(process, ready, folder / "log"), folder)
         finally:

@@ -1,7 +1,7 @@
 """
 The one place that builds the parts of ``offmesh serve`` and joins them.
 
-``inputs`` chooses where objects and the placement map come from, ``duties`` what only the leader
+``inputs`` chooses where objects and the placement map come from, ``leading`` what only the leader
 does, ``watchdog`` takes a sick server out, ``server`` joins all and keeps the order of starting and
 stopping.
 """

@@ -1,6 +1,7 @@
 """The parts of identity, by the settings: where the authority is, and who vouches for tokens."""
 
 from xds_server.app.inputs import Inputs
+from xds_server.identity.authority.secret import AuthoritySecret
 from xds_server.identity.parts import IdentityParts
 from xds_server.identity.tokens.cluster import KubernetesTokens
 from xds_server.mesh.graph import Mesh
@@ -17,5 +18,10 @@ def identity_parts(settings: ServeSettings, mesh: Mesh, inputs: Inputs) -> Ident
     """
     if not settings.secure_grpc_address:
         return None
-    tokens = KubernetesTokens(inputs.connection) if inputs.connection is not None else None
-    return IdentityParts(settings, mesh, cluster=tokens)
+    cluster, connection = settings.cluster, inputs.connection
+    if cluster is None or connection is None:
+        return IdentityParts(settings, mesh)
+    secrets = (
+        AuthoritySecret(connection, cluster.namespace, cluster.ca_secrets) if cluster.ca_secrets else None
+    )
+    return IdentityParts(settings, mesh, secrets, KubernetesTokens(connection))

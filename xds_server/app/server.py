@@ -22,6 +22,7 @@ import grpc
 
 from xds_server.app.identity import identity_parts
 from xds_server.app.inputs import Inputs
+from xds_server.app.leading import candidate
 from xds_server.app.watchdog import Watchdog
 from xds_server.catalog.catalog import Catalog
 from xds_server.cluster.backoff import Backoff
@@ -76,6 +77,7 @@ class Server:
         self._readiness = Readiness()
         self._inputs = Inputs(settings, registry, problems)
         self._identity = identity_parts(settings, mesh, self._inputs)
+        self._election = candidate(settings, self._inputs, registry, self._identity)
         secrets = self._identity.secrets if self._identity else None
         self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets)
         self._plain = GrpcServer(self._handlers(NoAuthentication()), settings.streams)
@@ -182,6 +184,8 @@ class Server:
             tasks.create_task(self._watchdog().run())
             if self._identity is not None:
                 tasks.create_task(self._identity.run())
+            if self._election is not None:
+                tasks.create_task(self._election.run())
 
     def _watchdog(self) -> Watchdog:
         reflectors = self._inputs.watches.reflectors if self._inputs.watches else ()

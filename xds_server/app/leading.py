@@ -1,0 +1,30 @@
+"""What only one replica does, joined to what it is told of."""
+
+from xds_server.app.inputs import Inputs
+from xds_server.identity.parts import IdentityParts
+from xds_server.leadership.duties import Duty
+from xds_server.leadership.election import Election
+from xds_server.leadership.root_config_maps import RootConfigMaps
+from xds_server.objects.kubernetes import Namespace
+from xds_server.settings import ServeSettings
+from xds_server.store.registry import Registry
+
+
+def candidate(
+    settings: ServeSettings, inputs: Inputs, registry: Registry, identity: IdentityParts | None
+) -> Election | None:
+    """Return this replica's candidacy; None where there is no cluster to write to."""
+    cluster, connection = settings.cluster, inputs.connection
+    if cluster is None or connection is None or inputs.watches is None:
+        return None
+    duties: list[Duty] = []
+    if cluster.root_config_maps and identity is not None:
+        duties.append(_root_config_maps(RootConfigMaps(connection), registry, identity))
+    return Election(connection, (cluster.namespace, cluster.leader_lease), cluster.replica, duties)
+
+
+def _root_config_maps(duty: RootConfigMaps, registry: Registry, identity: IdentityParts) -> RootConfigMaps:
+    namespaces, authority = registry.of(Namespace), identity.authority
+    registry.graph.listen(namespaces, lambda _changes: duty.receive_namespaces(namespaces.rows.values()))
+    authority.listen(lambda: duty.receive_bundle(authority.trust_bundle))
+    return duty
