@@ -3,6 +3,9 @@
 import asyncio
 import json
 import ssl
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ import pytest
 import yaml
 
 from tests.helpers.api_server import ApiServer
-from tests.helpers.cluster_client import ADMIN, RefusedError
+from tests.helpers.cluster_client import RefusedError
 from tests.helpers.cluster_load import store
 from tests.helpers.cluster_objects import account, crds, lease, many_pods, namespace, node, pod, service
+from tests.helpers.programs import ROOT, tool
 
 PODS_MAY_BE_READ = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -30,13 +34,8 @@ subjects: [{kind: ServiceAccount, name: reader, namespace: rights}]
 
 
 async def first_line(server: ApiServer, path: str) -> Any:
-    trusted = ssl.create_default_context(cafile=str(server.ca_path))
-    headers = {"Authorization": f"Bearer {ADMIN}"}
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(server.url + path, headers=headers, ssl=trusted) as answer,
-    ):
-        return json.loads(await answer.content.readline())
+    async with server.stream(path) as lines:
+        return json.loads(await lines.readline())
 
 
 async def test_objects_are_created_with_their_status_and_replaced(either_api_server: ApiServer) -> None:
@@ -190,3 +189,31 @@ async def test_a_load_of_pods_is_stored_as_if_the_server_had_been_asked(api_serv
     changed = await api_server.request("PATCH", path, patch, "application/merge-patch+json")
     assert changed["metadata"]["labels"] == one["metadata"]["labels"] | {"changed": "yes"}
     await api_server.delete(list(many_pods(200, namespaces=2)))
+
+
+def test_what_a_test_has_started_does_not_outlive_it(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, signal, sys; from tests.helpers.programs import start; "
+        "print(start(pathlib.Path(sys.argv[1]), 'sleep', '600').pid, flush=True); signal.pause()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "log")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as test:
+        assert test.stdout is not None
+        started = Path(f"/proc/{int(test.stdout.readline())}/stat")
+        assert not is_over(started)
+        test.kill()
+    while not is_over(started):
+        time.sleep(0.01)
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(pytest.skip.Exception, match=r"no-such-program is missing: `make tools`"):
+        tool("no-such-program")
+
+
+def is_over(stat: Path) -> bool:
+    """Tell whether a process is gone, or waits only for its end to be asked about."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True

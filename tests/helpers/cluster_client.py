@@ -3,7 +3,8 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,17 @@ class ClusterClient:
             if answer.status >= 300:
                 raise RefusedError(f"{method} {path}", answer.status, content)
             return json.loads(content) if answer.content_type == "application/json" else content.decode()
+
+    @asynccontextmanager
+    async def stream(self, path: str, token: str = ADMIN) -> AsyncIterator[aiohttp.StreamReader]:
+        """Ask for an answer that does not end, as that to a watch, and leave it at once when it is left."""
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self._opened().get(self.url + path, headers=headers) as answer:
+            try:
+                yield answer.content
+            finally:
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()
 
     async def apply(self, *objects: Any) -> list[Object]:
         """

@@ -22,6 +22,7 @@ class FaultyProxy:
         self._flowing.set()
         self._refusing = False
         self._left: int | None = None
+        self._delay = 0.0
 
     @property
     def url(self) -> str:
@@ -57,9 +58,14 @@ class FaultyProxy:
         """End the connection that would bring more than ``after`` further bytes from the server."""
         self._left = after
 
+    def delay(self, seconds: float) -> None:
+        """Hold what passes back for so long, at most 64 KiB of a direction of a connection at a time."""
+        self._delay = seconds
+
     def mend(self) -> None:
         self._refusing = False
         self._left = None
+        self._delay = 0.0
         self._flowing.set()
 
     def _abort(self) -> None:
@@ -92,6 +98,7 @@ class FaultyProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, limited: bool
     ) -> None:
         while data := await reader.read(_CHUNK):
+            await asyncio.sleep(self._delay)
             await self._flowing.wait()
             if limited and self._left is not None:
                 writer.write(data[: self._left])

@@ -15,9 +15,9 @@ SETTINGS = MeshSettings(cluster_id="cluster0", network="testnetwork", domain_suf
 class MeshUnderTest:
     """Feed it YAML; read addresses by resource name."""
 
-    def __init__(self, *texts: str, settings: MeshSettings = SETTINGS) -> None:
+    def __init__(self, *texts: str, settings: MeshSettings = SETTINGS, two_clusters: bool = False) -> None:
         self.registry = new_registry()
-        self.mesh = Mesh(self.registry, settings)
+        self.mesh = Mesh(self.registry, settings, two_clusters=two_clusters)
         for text in texts:
             put(self.registry, text)
 

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from tests.helpers.api_server import ApiServer
 
-_NOT_PASSED_ON = {"transfer-encoding", "content-length", "connection", "date", "host"}
+_NOT_PASSED_ON = {"accept-encoding", "transfer-encoding", "content-length", "connection", "date", "host"}
+_LONGEST_LINE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,15 @@ class Edit:
     line: Callable[[bytes], Iterable[bytes] | None]
 
 
-Rule = Callable[[web.BaseRequest], Answer | Edit | None]
+@dataclass(frozen=True)
+class EndAfter:
+    """A watch that ends as it should, but after so many lines."""
+
+    lines: int
+
+
+Fault = Answer | Edit | EndAfter
+Rule = Callable[[web.BaseRequest], Fault | None]
 
 
 class RewritingProxy:
@@ -43,7 +52,9 @@ class RewritingProxy:
         """Path and query of each request."""
         self.url = ""
         self._server = server
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
+        # A watch whose client has gone is ended at the API server too.
+        handler = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(handler, shutdown_timeout=0.1)
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -51,7 +62,9 @@ class RewritingProxy:
         own.load_cert_chain(self._server.folder / "tls.pem", self._server.folder / "tls.key")
         trusted = ssl.create_default_context(cafile=str(self._server.ca_path))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trusted), timeout=aiohttp.ClientTimeout(total=None)
+            connector=aiohttp.TCPConnector(ssl=trusted),
+            timeout=aiohttp.ClientTimeout(total=None),
+            read_bufsize=_LONGEST_LINE,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=own)
@@ -68,8 +81,16 @@ class RewritingProxy:
         fault = self.rule(request) if self.rule else None
         if isinstance(fault, Answer):
             return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
+        try:
+            return await self._passed_on(request, fault)
+        except aiohttp.ClientError:
+            _break_off(request)
+            raise
+
+    async def _passed_on(self, request: web.BaseRequest, fault: Edit | EndAfter | None) -> web.StreamResponse:
         assert self._session is not None
         headers = {name: text for name, text in request.headers.items() if name.lower() not in _NOT_PASSED_ON}
+        headers["Accept-Encoding"] = "identity"
         url, body = self._server.url + request.path_qs, await request.read()
         async with self._session.request(request.method, url, data=body or None, headers=headers) as answer:
             kept = {name: text for name, text in answer.headers.items() if name.lower() not in _NOT_PASSED_ON}
@@ -77,6 +98,9 @@ class RewritingProxy:
             await response.prepare(request)
             if isinstance(fault, Edit) and answer.status == 200:
                 await self._edit(request, response, answer, fault)
+            elif isinstance(fault, EndAfter):
+                for _ in range(fault.lines):
+                    await response.write(await answer.content.readline())
             else:
                 async for chunk in answer.content.iter_any():
                     await response.write(chunk)
@@ -94,11 +118,15 @@ class RewritingProxy:
             lines = edit.line(line)
             if lines is None:
                 await response.write(line[: len(line) // 2])
-                assert request.transport is not None
-                request.transport.abort()
+                _break_off(request)
                 return
             for one in lines:
                 await response.write(one)
+
+
+def _break_off(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 from msgspec.structs import replace
 
 from tests.helpers.objects import objects, put
+from tests.helpers.tokens import ScriptedCluster
 from xds_server.catalog.catalog import Catalog
 from xds_server.catalog.resource import ADDRESS
 from xds_server.debug.readiness import Readiness
@@ -59,7 +60,12 @@ class ServedMesh:
     """A mesh that is derived, catalogued and told of; ``served`` is what the views are given."""
 
     def __init__(
-        self, catalog: Catalog | None = None, clients: Clients | None = None, stall_seconds: float = 0.5
+        self,
+        catalog: Catalog | None = None,
+        clients: Clients | None = None,
+        stall_seconds: float = 0.5,
+        *,
+        two_clusters: bool = False,
     ) -> None:
         self.registry = new_registry()
         self.catalog = catalog or Catalog()
@@ -67,7 +73,7 @@ class ServedMesh:
         self.problems = Problems()
         self.readiness = Readiness()
         self.placement = MapSource()
-        mesh = Mesh(self.registry, MeshSettings())
+        mesh = Mesh(self.registry, MeshSettings(), two_clusters=two_clusters)
         for collection in mesh.addresses:
             mesh.graph.listen(collection, self.catalog.stage_addresses)
         self.served = Served(
@@ -92,7 +98,8 @@ class ServedMesh:
     def give_identity(self, certs: Path) -> IdentityParts:
         """Serve identities too, with an authority in ``certs`` that is not loaded yet."""
         settings = dataclasses.replace(self.served.settings, identity=IdentitySettings(certs=certs))
-        parts = IdentityParts(settings, self.served.mesh)
+        clusters = [ScriptedCluster(), ScriptedCluster()] if self.served.mesh.two_clusters else []
+        parts = IdentityParts(settings, self.served.mesh, None, *clusters)
         self.served = dataclasses.replace(self.served, settings=settings, identity=parts)
         return parts
 
