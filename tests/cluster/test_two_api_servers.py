@@ -5,7 +5,7 @@ What is watched, what is proved and what is granted, as a server with ``--dpu-ku
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -128,11 +128,30 @@ async def serving_two(
         await asyncio.wait([following])
         for connection in served.connections:
             await connection.close()
+        # Nodes are of no namespace, and all tests give theirs the same addresses.
+        await first.delete(node(f"{inside}-cpu", CPU_IP))
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    server = ApiServer(tmp_path_factory.mktemp("dpu-cluster"))
+    asyncio.run(_start(server))
+    yield server
+    asyncio.run(server.stop())
+
+
+async def _start(server: ApiServer) -> None:
+    await server.start()
+    await server.close()
 
 
 @pytest.fixture
-async def dpu_cluster(own_api_server: ApiServer) -> ApiServer:
-    return own_api_server
+async def dpu_cluster(second: ApiServer) -> AsyncIterator[ApiServer]:
+    """The cluster of the DPU nodes, shared by the tests of this module."""
+    yield second
+    for held in (await second.request("GET", "/api/v1/nodes"))["items"]:
+        await second.request("DELETE", f"/api/v1/nodes/{held['metadata']['name']}")
+    await second.close()
 
 
 @pytest.mark.parametrize("kind", [KubernetesTokens, OnlyReviews], ids=["published keys", "reviews"])
@@ -171,17 +190,15 @@ async def test_what_changes_in_the_dpu_cluster_acts_at_once(
 
 
 async def test_while_the_dpu_cluster_is_away_its_tokens_are_held_and_those_of_the_first_are_as_ever(
-    api_server: ApiServer, dpu_cluster: ApiServer, tmp_path: Path
+    api_server: ApiServer, own_api_server: ApiServer, tmp_path: Path
 ) -> None:
-    async with serving_two("away", api_server, dpu_cluster, tmp_path) as served:
+    async with serving_two("away", api_server, own_api_server, tmp_path) as served:
         parts = served.parts()
         await served.callers(parts)
         held = dict(served.registry.of(DpuNode).rows)
-        await dpu_cluster.stop_server()
-        (fresh,) = [
-            await api_server.token("away", "ztunnel", AUDIENCE, await api_server.request("GET", POD % "away"))
-        ]
-        served.tokens.append(fresh)
+        await own_api_server.stop_server()
+        there = await api_server.request("GET", "/api/v1/namespaces/away/pods/z")
+        served.tokens.append(await api_server.token("away", "ztunnel", AUDIENCE, there))
         callers = await served.callers(parts)
         assert [caller.cluster for caller in callers] == ["", "dpu", ""]
         assert [served.may(parts, caller, "web") for caller in callers] == [False, True, False]
@@ -198,8 +215,5 @@ async def test_a_cluster_that_pretends_to_have_made_every_token_gains_none(
             served.parts_with(Pretender(served.connections[0], dpu), dpu),
         ):
             for token in served.tokens:
-                with pytest.raises(UnauthenticatedError, match="two clusters accept|does not accept"):
+                with pytest.raises(UnauthenticatedError, match=r"two clusters accept|does not accept"):
                     await parts.authenticator.authenticate(f"Bearer {token}", b"")
-
-
-POD = "/api/v1/namespaces/%s/pods/z"
