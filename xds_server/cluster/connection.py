@@ -60,23 +60,25 @@ class ApiConnection:
             return f"kubeconfig {self._kubeconfig}"
         return "the account of this pod" if is_in_pod() else "the kubeconfig in ~/.kube/config or KUBECONFIG"
 
-    async def ask(self, request: Request, largest: int = LARGEST_ANSWER) -> bytes:
+    async def ask(self, request: Request, largest: int = LARGEST_ANSWER, seconds: float = 0.0) -> bytes:
         """
-        Return the body of an answer of at most ``largest`` bytes.
+        Return the body of an answer of at most ``largest`` bytes, which may take other than the usual time.
 
         Raises:
             ApiError: the server refused.
             ClusterError: there was no answer, not all of it, or too much.
 
         """
-        code, content = await self.call(request, largest)
+        code, content = await self.call(request, largest, seconds)
         if not 200 <= code < 300:
             raise refusal(request, code, content)
         if len(content) > largest:
             raise ClusterError(f"{request}: the answer is too long: expected at most {largest} bytes")
         return content
 
-    async def call(self, request: Request, largest: int = LARGEST_ANSWER) -> tuple[int, bytes]:
+    async def call(
+        self, request: Request, largest: int = LARGEST_ANSWER, seconds: float = 0.0
+    ) -> tuple[int, bytes]:
         """
         Return code and body; of a body longer than ``largest``, a little more than that.
 
@@ -84,7 +86,8 @@ class ApiConnection:
             ClusterError: there was no answer, or not all of it.
 
         """
-        async with self._exchange(request, self._timeout) as response:
+        limits = aiohttp.ClientTimeout(total=seconds) if seconds else self._timeout
+        async with self._exchange(request, limits) as response:
             content = bytearray()
             async for chunk in response.content.iter_any():
                 content += chunk
@@ -167,7 +170,7 @@ class ApiConnection:
     ) -> aiohttp.ClientResponse:
         # Compression would cost both ends more than the bytes do.
         headers = {
-            "Accept": "application/json",
+            "Accept": request.accept,
             "Accept-Encoding": "identity",
             "Content-Type": request.content_type,
         }

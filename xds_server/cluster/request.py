@@ -24,6 +24,7 @@ class Request:
     """May hold secrets, which belong in no log."""
     query: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
+    accept: str = JSON
     right: str = ""
 
     @property

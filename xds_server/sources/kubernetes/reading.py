@@ -12,6 +12,8 @@ from xds_server.sources.kubernetes.kinds import WatchedKind
 
 _LINES = 200
 _LARGEST_PAGE = 1 << 30
+_PAGE_SECONDS = 60.0
+"""An API server that has much to do lets lists wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Reading:
         more = ""
         while True:
             query = {"limit": str(self._timing.page_size), **({"continue": more} if more else exact)}
-            content = await self._connection.ask(self._request(query), _LARGEST_PAGE)
+            content = await self._connection.ask(self._request(query), _LARGEST_PAGE, _PAGE_SECONDS)
             batch = self._decoder.page(content)
             yield batch
             more = batch.more

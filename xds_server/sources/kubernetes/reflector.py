@@ -67,7 +67,7 @@ class Contact:
     """Why it cannot be followed now."""
     installed: bool = True
     streamed: bool = True
-    """Whether the server can stream a list."""
+    """Whether the last list was streamed."""
     events: int = 0
     lists: int = 0
     resumed: int = 0
@@ -134,12 +134,16 @@ class Reflector:
             await step()
         except ClusterError as error:
             await self._receive_failure(error)
+        except Exception as bug:
+            # One object that we cannot take must not keep all others from being served.
+            log.exception("following %s failed", self.kind.name)
+            self.contact.version = ""
+            await self._receive_failure(ClusterError(f"internal error: {bug!r}"))
 
     async def _list(self) -> None:
         listing = _Listing()
         self.contact.lists += 1
-        if self.contact.streamed:
-            self.contact.streamed = await self._stream_list(listing)
+        self.contact.streamed = await self._stream_list(listing)
         if not self.contact.streamed:
             listing = _Listing()
             async for batch in self._reading.pages():
