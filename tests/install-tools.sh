@@ -16,7 +16,7 @@ missing() {
 
 install_go() {
     if ! command -v go >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        apt-get update -qq
+        apt-get update -qq || true
         apt-get install -y -qq golang-go >/dev/null
     fi
     command -v go >/dev/null 2>&1
@@ -67,7 +67,7 @@ unpack_debian_etcd() {
         return
     fi
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        apt-get update -qq
+        apt-get update -qq || true
     fi
     unpacked=$(mktemp -d)
     if (cd "$unpacked" && apt-get download -qq etcd-server && dpkg-deb -x etcd-server_*.deb .) >/dev/null 2>&1; then

@@ -197,3 +197,25 @@ async def test_a_missing_right_is_named_and_waited_for(api_server: ApiServer, tm
             proxy.rule = None
             await until(nodes.loaded.is_set)
             assert nodes.contact.failure == ""
+
+
+async def test_what_is_deleted_while_a_list_is_streamed_is_not_held(
+    api_server: ApiServer, tmp_path: Path
+) -> None:
+    await api_server.apply(
+        namespace("going"), pod("going/p0", "n", "10.6.0.1"), pod("going/p1", "n", "10.6.0.2")
+    )
+
+    def deleted_within(line: bytes) -> Iterable[bytes]:
+        gone = line.replace(b'"ADDED"', b'"DELETED"', 1)
+        return [line, gone] if b'"name":"p0","namespace":"going"' in line else [line]
+
+    def rule(request: web.BaseRequest) -> Answer | Edit | None:
+        return Edit(deleted_within) if "sendInitialEvents" in request.query else None
+
+    async with rewriting_proxy(api_server) as proxy:
+        proxy.rule = rule
+        async with following_cluster(api_server, tmp_path, proxy.url) as followed:
+            await until(followed.one("Pod").loaded.is_set)
+            assert followed.one("Pod").contact.streamed
+            assert followed.keys("Pod", "going/") == {"going/p1"}

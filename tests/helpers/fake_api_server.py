@@ -46,6 +46,8 @@ class FakeApiServer:
                 {"issuer": CLUSTER_ISSUER, "jwks_uri": "https://10.0.0.1/openid/v1/jwks"}
             )
         if request.path == "/openid/v1/jwks":
+            if request.headers["Accept"] != "application/jwk-set+json":
+                return web.Response(status=406)
             return web.json_response({"keys": [jwk("first", signing_key())]})
         return web.json_response({**body, "status": accepted()}, status=201)
 

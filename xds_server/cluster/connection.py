@@ -19,11 +19,12 @@ from xds_server.exceptions import ClusterError
 LARGEST_ANSWER = 1 << 20
 """Bytes. Of a longer answer little more is read than this."""
 
-# What the client raises where a file is not what it takes for granted. An SSLError is an OSError.
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 10.0
+"""For the TLS handshake, too, which would otherwise be waited for for a minute."""
 # Of the kernel: a peer that has vanished without a word is noticed although nothing is sent to it.
 _KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 
+# What the client raises where a file is not what it takes for granted. An SSLError is an OSError.
 _LOADING_FAILED = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
 
 
@@ -105,7 +106,7 @@ class ApiConnection:
             ClusterError: there was no answer, or it broke off.
 
         """
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silence_seconds)
+        timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS, sock_read=silence_seconds)
         async with self._exchange(request, timeout) as response:
             if not 200 <= response.status < 300:
                 content = await response.content.read(LARGEST_ANSWER)

@@ -28,7 +28,7 @@ from xds_server.cluster.request import ApiError
 from xds_server.exceptions import ClusterError, Problem
 from xds_server.objects.kubernetes import KubernetesObject
 from xds_server.sources.kubernetes.comparison import Comparison
-from xds_server.sources.kubernetes.decode import Batch
+from xds_server.sources.kubernetes.decode import Batch, Row
 from xds_server.sources.kubernetes.kinds import WatchedKind
 from xds_server.sources.kubernetes.reading import Reading
 from xds_server.sources.kubernetes.rows import Rows
@@ -80,9 +80,23 @@ class Contact:
 
 @dataclass(slots=True)
 class _Listing:
+    """A list on its way; one that is streamed may tell of changes, too, before it is whole."""
+
     objects: dict[str, KubernetesObject] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
     version: str = ""
+
+    def receive(self, batch: Batch, same: Callable[[Row], KubernetesObject | None]) -> None:
+        """Take a part; ``same`` returns the held object where that is equal."""
+        for row in batch.rows:
+            item = same(row)
+            self.problems.pop(row.key, None)
+            if item is None:
+                self.objects.pop(row.key, None)
+            else:
+                self.objects[row.key] = item
+        self.problems.update(batch.problems)
+        self.version = batch.version or self.version
 
 
 class Reflector:
@@ -173,12 +187,7 @@ class Reflector:
             if self.turn is not None:
                 await self.turn.wait()
             await self.rows.add(batch)
-        for row in batch.rows:
-            item = self.rows.same(row)
-            if item is not None:
-                listing.objects[row.key] = item
-        listing.problems.update(batch.problems)
-        listing.version = batch.version or listing.version
+        listing.receive(batch, self.rows.same)
         await asyncio.sleep(0)
 
     async def _watch(self) -> None:
