@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.helpers.running_debug import RunningDebug, running_debug
-from tests.helpers.served_mesh import ServedMesh, shop
+from tests.helpers.served_mesh import ServedMesh, pod, shop
+from tests.helpers.two_clusters import put_dpu
 from xds_server.cli import main
+from xds_server.objects.cluster_conf import Pair
 
 WEB = "spiffe://cluster.local/ns/shop/sa/web"
 ZTUNNEL = """
@@ -69,6 +71,22 @@ async def test_json_is_what_the_server_tells(http: RunningDebug) -> None:
     told = json.loads(result.output)
     assert (told["node"], told["identity"], told["allowed"]) == ("spare", WEB, False)
     assert {"check", "passed", "found", "expected"} == told["checks"][0].keys()
+
+
+async def test_the_cluster_of_the_node_is_asked_for_and_told(tmp_path: Path) -> None:
+    mesh = ServedMesh(two_clusters=True)
+    mesh.give_identity(tmp_path)
+    mesh.put(ZTUNNEL, pod("web-1", "10.0.0.1"))
+    put_dpu(mesh.registry, ZTUNNEL)
+    mesh.place(Pair("192.0.2.10", "192.0.2.11", "cpu-a", "dpu-a"))
+    async with running_debug(mesh.served) as http:
+        theirs = await explain(http.address, "dpu-a", WEB, "--cluster", "dpu")
+        namesakes = await explain(http.address, "dpu-a", WEB)
+    assert theirs.exit_code == 0
+    assert "passed node: in the DPU cluster a DPU node that serves cpu-a" in theirs.output
+    assert theirs.output.splitlines()[-1] == f"{WEB} to the ztunnel of node dpu-a of the DPU cluster: granted"
+    assert namesakes.exit_code == 1
+    assert namesakes.output.splitlines()[-1] == f"{WEB} to the ztunnel of node dpu-a: denied"
 
 
 async def test_nothing_asked_exits_2(http: RunningDebug) -> None:

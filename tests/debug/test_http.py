@@ -12,7 +12,7 @@ from tests.helpers.served_mesh import ServedMesh
 from xds_server.debug.http import DebugServer
 from xds_server.debug.paths import PROBES, VIEWS
 
-KINDS = "EndpointSlice, Lease, Namespace, Node, NodeDown, Pair, Pod, Service, Single"
+KINDS = "DpuNode, DpuPod, EndpointSlice, Lease, Namespace, Node, NodeDown, Pair, Pod, Service, Single"
 JSON = "application/json; charset=utf-8"
 
 

@@ -8,13 +8,15 @@ import pytest
 
 from tests.helpers.asked_views import names, tell
 from tests.helpers.authorities import new_csr
-from tests.helpers.served_mesh import ServedMesh
+from tests.helpers.served_mesh import ServedMesh, pod
+from tests.helpers.two_clusters import put_dpu
 from xds_server.debug.question import RefusedError
 from xds_server.debug.views_identity import explain, secretz
 from xds_server.identity.audit import Way
 from xds_server.identity.caller import Caller, Proof
 from xds_server.identity.parts import IdentityParts
 from xds_server.identity.spiffe import parse_identity
+from xds_server.objects.cluster_conf import Pair
 
 WEB = "spiffe://cluster.local/ns/shop/sa/web"
 
@@ -55,6 +57,27 @@ class TestExplain:
         with pytest.raises(RefusedError, match="the secure port is off") as refused:
             tell(explain, mesh, node="dpu-a", identity=WEB)
         assert refused.value.status == 404
+
+    @pytest.mark.parametrize(
+        ("asked", "allowed", "cluster"),
+        [({}, False, "first"), ({"cluster": "first"}, False, "first"), ({"cluster": "dpu"}, True, "dpu")],
+    )
+    async def test_of_two_nodes_of_one_name_it_tells_of_the_one_that_is_asked_for(
+        self, tmp_path: Path, asked: dict[str, str], allowed: bool, cluster: str
+    ) -> None:
+        mesh = ServedMesh(two_clusters=True)
+        mesh.give_identity(tmp_path)
+        mesh.put(ZTUNNEL, pod("web-1", "10.0.0.1"))
+        put_dpu(mesh.registry, ZTUNNEL)
+        mesh.place(Pair("192.0.2.10", "192.0.2.11", "cpu-a", "dpu-a"))
+        told = tell(explain, mesh, node="dpu-a", identity=WEB, **asked)
+        assert (told["allowed"], told["cluster"]) == (allowed, cluster)
+
+    async def test_a_cluster_it_does_not_know_is_refused(
+        self, mesh: ServedMesh, parts: IdentityParts
+    ) -> None:
+        with pytest.raises(RefusedError, match="cluster is 'third': expected first or dpu"):
+            tell(explain, mesh, node="dpu-a", identity=WEB, cluster="third")
 
 
 class TestSecretz:

@@ -66,13 +66,13 @@ class Question:
 class Real:
     """The same world in the collections of a mesh."""
 
-    def __init__(self, trusted: frozenset[str]) -> None:
+    def __init__(self, trusted: frozenset[str], *, two_clusters: bool = False) -> None:
         self.registry = new_registry()
-        self.mesh = Mesh(self.registry, MeshSettings())
+        self.mesh = Mesh(self.registry, MeshSettings(), two_clusters=two_clusters)
         self.authorizer = Authorizer(self.mesh.identities, DOMAIN, trusted)
 
-    def set_pod(self, pod: PodFacts) -> None:
-        made = Pod(
+    def set_pod(self, pod: PodFacts, kind: type[Pod] = Pod) -> None:
+        made = kind(
             metadata=ObjectMeta(
                 name=pod.name,
                 namespace=pod.namespace,
@@ -87,11 +87,11 @@ class Real:
             status=PodStatus(phase=pod.phase),
         )
         with self.registry.graph.transaction():
-            self.registry.of(Pod).set(f"{pod.namespace}/{pod.name}", made)
+            self.registry.of(kind).set(f"{pod.namespace}/{pod.name}", made)
 
-    def delete_pod(self, key: str) -> None:
+    def delete_pod(self, key: str, kind: type[Pod] = Pod) -> None:
         with self.registry.graph.transaction():
-            self.registry.of(Pod).delete(key)
+            self.registry.of(kind).delete(key)
 
     def set_pair(self, pair: PairFacts) -> None:
         made = Pair(pair.cpu_ip, pair.dpu_ip, pair.cpu or None, pair.dpu or None)
@@ -102,16 +102,16 @@ class Real:
         with self.registry.graph.transaction():
             self.registry.of(Pair).delete(cpu_ip)
 
-    def set_node(self, name: str, ip: str) -> None:
-        made = Node(
+    def set_node(self, name: str, ip: str, kind: type[Node] = Node) -> None:
+        made = kind(
             metadata=ObjectMeta(name=name), status=NodeStatus(addresses=(NodeAddress("InternalIP", ip),))
         )
         with self.registry.graph.transaction():
-            self.registry.of(Node).set(name, made)
+            self.registry.of(kind).set(name, made)
 
-    def delete_node(self, name: str) -> None:
+    def delete_node(self, name: str, kind: type[Node] = Node) -> None:
         with self.registry.graph.transaction():
-            self.registry.of(Node).delete(name)
+            self.registry.of(kind).delete(name)
 
 
 def new_pod(chance: random.Random, number: int) -> PodFacts:

@@ -34,9 +34,11 @@ class Lasting:
 
 
 @asynccontextmanager
-async def leading(leases: FakeLeases, duty: Lasting) -> AsyncIterator[Election]:
+async def leading(
+    leases: FakeLeases, duty: Lasting, timing: ElectionTiming = TIMING
+) -> AsyncIterator[Election]:
     """Run an election that is won, until the block ends."""
-    election = Election(leases.connection, ("mesh", "leader"), "me", (duty,), TIMING)
+    election = Election(leases.connection, ("mesh", "leader"), "me", (duty,), timing)
     task = asyncio.create_task(election.run())
     try:
         await duty.begun.wait()
@@ -131,7 +133,8 @@ async def test_a_bug_ends_the_term_and_is_told_and_another_term_follows(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     leases, duty = FakeLeases(), Lasting()
-    async with leading(leases, duty):
+    patient = ElectionTiming(lease_seconds=120.0, renew_seconds=100.0, retry_seconds=1.0)
+    async with leading(leases, duty, patient):
         leases.failure = KeyError("a bug")
         await duty.ended.wait()
         leases.failure = None

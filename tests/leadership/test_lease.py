@@ -45,7 +45,9 @@ async def test_a_lease_that_is_absent_is_made_ours(leases: FakeLeases) -> None:
     assert leases.lease["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "offmesh"}
 
 
-async def test_of_two_who_make_it_or_take_it_one_gets_it(leases: FakeLeases) -> None:
+async def test_of_two_who_make_it_or_take_it_one_gets_it_and_that_is_no_outage(
+    leases: FakeLeases, caplog: pytest.LogCaptureFixture
+) -> None:
     one, other = lock_on(leases, "one"), lock_on(leases, "other")
     for lock in (one, other):
         await lock.get("leader", "mesh")
@@ -56,6 +58,7 @@ async def test_of_two_who_make_it_or_take_it_one_gets_it(leases: FakeLeases) -> 
     assert await other.update("leader", "mesh", None)
     assert not await one.update("leader", "mesh", None)
     assert (leases.spec["holderIdentity"], leases.spec["leaseTransitions"]) == ("other", 1)
+    assert caplog.text == ""
 
 
 async def test_a_renewal_keeps_when_the_lease_was_acquired(leases: FakeLeases) -> None:

@@ -24,4 +24,5 @@ def identity_parts(settings: ServeSettings, mesh: Mesh, inputs: Inputs) -> Ident
     secrets = (
         AuthoritySecret(connection, cluster.namespace, cluster.ca_secrets) if cluster.ca_secrets else None
     )
-    return IdentityParts(settings, mesh, secrets, KubernetesTokens(connection))
+    dpus = KubernetesTokens(inputs.dpu_connection) if inputs.dpu_connection is not None else None
+    return IdentityParts(settings, mesh, secrets, KubernetesTokens(connection), dpus)

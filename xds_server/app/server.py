@@ -73,7 +73,10 @@ class Server:
         problems = Problems()
         self._catalog = Catalog()
         clients = Clients()
-        mesh = Mesh(registry, settings.mesh)
+        cluster = settings.cluster
+        mesh = Mesh(
+            registry, settings.mesh, two_clusters=cluster is not None and cluster.dpu_access is not None
+        )
         self._readiness = Readiness()
         self._inputs = Inputs(settings, registry, problems)
         self._identity = identity_parts(settings, mesh, self._inputs)

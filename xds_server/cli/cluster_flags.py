@@ -68,10 +68,11 @@ def cluster_settings(flags: Mapping[str, Any]) -> ClusterSettings | None:
         InputError: a flag names no ConfigMap, or needs a cluster and there is none.
 
     """
+    if flags["manifests"] and flags["dpu_kubeconfig"] is not None:
+        raise InputError("--dpu-kubeconfig beside --manifests: expected all nodes in the manifests")
     if flags["manifests"] and flags["kubeconfig"] is None:
-        for name in ("dpu_kubeconfig", "cluster_conf_configmap"):
-            if flags[name]:
-                raise InputError(f"--{name.replace('_', '-')}: needs --kubeconfig beside --manifests")
+        if flags["cluster_conf_configmap"]:
+            raise InputError("--cluster-conf-configmap: needs --kubeconfig beside --manifests")
         return None
     if flags["kubeconfig"] is None and not is_in_pod() and not _user_has_kubeconfig(os.environ):
         raise InputError(

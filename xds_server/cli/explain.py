@@ -24,13 +24,19 @@ from xds_server.exceptions import InputError
     metavar="SPIFFE",
     help="The identity it asks for: spiffe://<trust domain>/ns/<namespace>/sa/<service account>.",
 )
+@click.option(
+    "--cluster",
+    type=click.Choice(["first", "dpu"]),
+    help="Of two nodes of that name, the one of this cluster. Default: the first's.",
+)
 @http_address_option
 @format_option("A list to read, or everything.")
 @log_options
-def explain(node: str, identity: str, http_address: str, form: str) -> None:
+def explain(node: str, identity: str, cluster: str | None, http_address: str, form: str) -> None:
     """Ask a running server why the ztunnel of a node may (exit 0) or may not (1) have an identity."""
     with DebugClient(http_address) as server:
-        path = "/debug/explain?" + urlencode({"node": node, "identity": identity})
+        asked = {"node": node, "identity": identity} | ({"cluster": cluster} if cluster else {})
+        path = "/debug/explain?" + urlencode(asked)
         told = server.ask(path, needed=False)
         if told is None:
             raise InputError(f"the server at {http_address} gives no identities: its secure port is off")
@@ -51,5 +57,6 @@ def _show(told: Mapping[str, Any]) -> None:
         if not check["passed"]:
             console.print(Text(printable(f"       expected {check['expected']}")))
     verdict = Text("granted", "green") if told["allowed"] else Text("denied", "red")
-    asked = printable(f"{told['identity']} to the ztunnel of node {told['node']}: ")
+    where = " of the DPU cluster" if told["cluster"] == "dpu" else ""
+    asked = printable(f"{told['identity']} to the ztunnel of node {told['node']}{where}: ")
     console.print(Text.assemble(asked, verdict))

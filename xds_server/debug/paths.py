@@ -36,7 +36,7 @@ VIEWS = {
     "/debug/adsz": Path(adsz, "who is connected, and to what each subscribed", ("node",)),
     "/debug/config_dump": Path(config_dump, "what one client was sent", ("client", "type", "name")),
     "/debug/explain": Path(
-        explain, "why a node's ztunnel may or may not have an identity", ("node", "identity")
+        explain, "why a node's ztunnel may or may not have an identity", ("node", "identity", "cluster")
     ),
     "/debug/secretz": Path(
         secretz, "the certificate authority, and who may hold which identity", ("node", "ns")

@@ -13,18 +13,23 @@ from xds_server.identity.audit import Issued
 from xds_server.identity.explain import explain as explained
 from xds_server.identity.parts import IdentityParts
 from xds_server.identity.spiffe import Identity
+from xds_server.mesh.placement import DPU_CLUSTER
 
+_CLUSTERS = {"first": "", "dpu": DPU_CLUSTER}
 _EXAMPLE = "/debug/explain?node=dpu-a&identity=spiffe://cluster.local/ns/default/sa/web"
 
 
 def explain(served: Served, question: Question) -> Json:
-    """Tell why the ztunnel of a node may or may not have an identity."""
-    node, identity = question.text("node"), question.text("identity")
+    """Tell why the ztunnel of a node may or may not have an identity; of namesakes, that of ``cluster``."""
+    node, identity, cluster = question.text("node"), question.text("identity"), question.text("cluster")
     if not node or not identity:
         missing = "identity" if node else "node"
         raise RefusedError(400, f"parameter {missing} is missing: expected {_EXAMPLE}")
-    explanation = explained(_parts(served).authorizer, node, identity)
+    if cluster and cluster not in _CLUSTERS:
+        raise RefusedError(400, f"parameter cluster is {cluster[:100]!r}: expected {' or '.join(_CLUSTERS)}")
+    explanation = explained(_parts(served).authorizer, node, identity, _CLUSTERS.get(cluster))
     return {
+        "cluster": "dpu" if explanation.cluster else "first",
         "node": node,
         "identity": identity,
         "allowed": explanation.allowed,
@@ -80,7 +85,7 @@ def _certificate(certificate: x509.Certificate) -> Json:
 
 def _identities(served: Served, parts: IdentityParts, node: str, namespace: str) -> Iterator[object]:
     issued = dict(parts.audit.issued())
-    accounts = served.mesh.identities.accounts()
+    accounts = served.mesh.identities.accounts(parts.authorizer.trusted_node_accounts)
     domain = served.settings.mesh.trust_domain
     held = {str(Identity(domain, *account.split("/", 1))): nodes for account, nodes in accounts.items()}
     for identity in sorted(held.keys() | issued.keys()):

@@ -82,4 +82,4 @@ class Audit:
 
 
 def _name(caller: Caller) -> str:
-    return f"pod {caller.pod.key}" if caller.pod else str(caller.identity)
+    return f"pod {caller.pod}" if caller.pod else str(caller.identity)

@@ -7,6 +7,9 @@ Rule
    in force pairs with it. Nothing a client says of itself counts, only what its token proved.
 2. Anybody else may have its own identity, while a pod of it is there.
 3. The trust domain is always the mesh's.
+4. Where DPU nodes are in a second cluster, a caller is looked for among the pods of the cluster that
+   proved it and nowhere else, and so is its node. Only one of the DPU cluster has rights by the map.
+   There, an account that is not trusted has no identity at all: its namesake in the mesh is another.
 Every check is made against the present state at every call, so a change acts at once. Granting and
 explaining run the same checks; granting stops at the first that fails.
 """
@@ -19,6 +22,7 @@ from xds_server.exceptions import DeniedError, InputError, UnauthenticatedError
 from xds_server.identity.caller import BoundPod, Caller, Proof
 from xds_server.identity.spiffe import EXPECTED, Identity, parse_identity
 from xds_server.mesh.identities import Identities, account_of, is_finished, uid_of
+from xds_server.mesh.placement import DPU_CLUSTER, name_in
 
 
 class Claims(Protocol):
@@ -73,7 +77,7 @@ class Authorizer:
         """
         account = f"{claims.namespace}/{claims.service_account}"
         check = self._pod_is_there(claims.pod, account)
-        pod = self.identities.pod(claims.pod.key)
+        pod = self.identities.within(claims.pod.cluster).pod(claims.pod.key)
         if not check.passed or pod is None:
             raise UnauthenticatedError(str(check))
         return Caller(
@@ -119,12 +123,13 @@ class Authorizer:
         yield self.trust_domain_of(identity)
         if caller.pod is not None:
             yield self._pod_is_there(caller.pod, caller.identity.account, caller.node)
-        if identity == caller.identity:
-            if caller.pod is None:
-                yield self._some_pod(identity)
-            return
-        yield self._node_account(caller)
-        yield self.carried(caller.node, identity)
+        own = identity == caller.identity
+        if own and caller.pod is None:
+            yield self._some_pod(identity)
+        if not own or caller.cluster:
+            yield self._node_account(caller)
+        if not own:
+            yield self.carried(caller.node, identity, caller.cluster)
 
     def trust_domain_of(self, identity: Identity) -> Check:
         """Ask whether an identity is of this mesh."""
@@ -133,8 +138,8 @@ class Authorizer:
 
     def _pod_is_there(self, bound: BoundPod, account: str, node: str | None = None) -> Check:
         """Ask for the very pod of a token: a name and an account may be given again, a UID is not."""
-        pod = self.identities.pod(bound.key)
-        name, expected = f"pod {bound.key}", "the pod the token was made for, bound to a node and running"
+        pod = self.identities.within(bound.cluster).pod(bound.key)
+        name, expected = f"pod {bound}", "the pod the token was made for, bound to a node and running"
         if pod is None:
             return Check(name, False, "not there", expected)
         if uid_of(pod) != bound.uid:
@@ -149,23 +154,31 @@ class Authorizer:
 
     def _some_pod(self, identity: Identity) -> Check:
         """A certificate names no pod, so any will do; without one the identity is nobody's."""
-        there = self.identities.runs(identity.account)
-        found = f"{'a' if there else 'no'} pod of {identity.account}"
+        account = identity.account
+        there = self.identities.runs(account)
+        if account in self.trusted_node_accounts:
+            there = there or self.identities.within(DPU_CLUSTER).runs(account)
+        found = f"{'a' if there else 'no'} pod of {account}"
         return Check("pods of the identity", there, found, "a pod that is bound and not finished")
 
     def _node_account(self, caller: Caller) -> Check:
         account = caller.identity.account
         proved = caller.proof is Proof.TOKEN
         expected = "its own identity, or to be asked by a trusted node account with its token"
-        found = account if proved else f"{account} by certificate, which names no node"
+        if caller.cluster:
+            expected = "a trusted node account: no other of the DPU cluster has an identity in this mesh"
+        found = name_in(caller.cluster, account)
+        if not proved:
+            found = f"{account} by certificate, which names no node"
         return Check("caller", proved and account in self.trusted_node_accounts, found, expected)
 
-    def carried(self, node: str, identity: Identity) -> Check:
-        """Ask whether a node's ztunnel carries a pod of the identity."""
-        passed = self.identities.carries(node, identity.account)
-        nodes = " or ".join(self.identities.carried_nodes(node))
+    def carried(self, node: str, identity: Identity, cluster: str = "") -> Check:
+        """Ask whether the ztunnel on a node of a cluster carries a pod of the identity."""
+        passed = self.identities.carries(node, identity.account, cluster)
+        nodes = " or ".join(self.identities.carried_nodes(node, cluster)) or "a CPU node paired with it"
         found = f"{'a' if passed else 'no'} pod of {identity.account} there"
-        return Check(f"pods {node} carries", passed, found, f"one bound to {nodes} and not finished")
+        name = f"pods {name_in(cluster, node)} carries"
+        return Check(name, passed, found, f"one bound to {nodes} and not finished")
 
 
 def form_of(text: str) -> tuple[Identity | None, Check]:

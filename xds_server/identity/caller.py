@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from xds_server.identity.spiffe import Identity
+from xds_server.mesh.placement import name_in
 
 
 class Proof(StrEnum):
@@ -20,6 +21,11 @@ class BoundPod:
     key: str
     """``namespace/name``."""
     uid: str
+    cluster: str = ""
+    """Whose token it is, as was proved: the first, or ``DPU_CLUSTER``. No token says this of itself."""
+
+    def __str__(self) -> str:
+        return name_in(self.cluster, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +42,13 @@ class Caller:
     """Seconds since the epoch at which the proof ends."""
     pod: BoundPod | None = None
     node: str = ""
+    """A node of the same cluster as the pod."""
+
+    @property
+    def cluster(self) -> str:
+        return self.pod.cluster if self.pod else ""
 
     @property
     def key(self) -> str:
         """What limits are counted by: the pod, or else the identity."""
-        return f"pod {self.pod.key} {self.pod.uid}" if self.pod else str(self.identity)
+        return f"pod {self.pod} {self.pod.uid}" if self.pod else str(self.identity)

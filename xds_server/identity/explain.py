@@ -8,7 +8,7 @@ from xds_server.identity.authorization import Authorizer, Check, form_of
 from xds_server.identity.caller import BoundPod, Caller, Proof
 from xds_server.identity.spiffe import Identity
 from xds_server.mesh.identities import Identities, account_of, uid_of
-from xds_server.mesh.placement import PlacedPair, Placement
+from xds_server.mesh.placement import DPU_CLUSTER, PlacedPair, Placement, name_in
 from xds_server.objects.kubernetes import Pod
 
 _SHOWN = 5
@@ -18,6 +18,8 @@ _SHOWN = 5
 class Explanation:
     """All checks in their order; the identity is granted if all have passed."""
 
+    cluster: str
+    """Of the node: the first, or ``DPU_CLUSTER``."""
     node: str
     identity: str
     checks: tuple[Check, ...]
@@ -27,53 +29,80 @@ class Explanation:
         return all(check.passed for check in self.checks)
 
 
-def explain(authorizer: Authorizer, node: str, identity: str) -> Explanation:
-    """Run every check for the ztunnel of ``node``. The cost is that of the identity's pods."""
-    return Explanation(node, identity, tuple(_checks(authorizer, node, identity)))
+def explain(authorizer: Authorizer, node: str, identity: str, cluster: str | None = None) -> Explanation:
+    """
+    Run every check for the ztunnel of ``node``. The cost is that of the identity's pods.
+
+    Of two nodes of that name, and with no ``cluster`` told, the one of the first is meant.
+    """
+    if cluster is None:
+        cluster = next((one for one in ("", DPU_CLUSTER) if _roles(authorizer, node, one)), "")
+    return Explanation(cluster, node, identity, tuple(_checks(authorizer, node, cluster, identity)))
 
 
-def _checks(authorizer: Authorizer, node: str, text: str) -> Iterator[Check]:
+def _checks(authorizer: Authorizer, node: str, cluster: str, text: str) -> Iterator[Check]:
     identity, form = form_of(text)
     yield form
-    trusted = sorted(authorizer.trusted_node_accounts)
-    callers = [pod for account in trusted for pod in authorizer.identities.pods_on(account, node)]
-    yield _node(authorizer.identities, node, bool(callers))
-    yield _node_pod(authorizer, node, callers)
+    callers = _node_pods(authorizer, node, cluster)
+    yield _node(authorizer, node, cluster)
+    yield _node_pod(authorizer, name_in(cluster, node), callers)
     if identity is None:
         return
     if callers:
-        yield from authorizer.checks(_caller(authorizer, callers[0]), identity)
+        yield from authorizer.checks(_caller(authorizer, callers[0], cluster), identity)
     else:
         yield authorizer.trust_domain_of(identity)
-        yield authorizer.carried(node, identity)
+        yield authorizer.carried(node, identity, cluster)
     yield _pods(authorizer.identities, identity)
 
 
-def _node(identities: Identities, node: str, has_pods: bool) -> Check:
-    """Tell the role of a node, and where a pair of it in the map is not in force."""
+def _node_pods(authorizer: Authorizer, node: str, cluster: str) -> list[Pod]:
+    pods = authorizer.identities.within(cluster)
+    trusted = sorted(authorizer.trusted_node_accounts)
+    return [pod for account in trusted for pod in pods.pods_on(account, node)]
+
+
+def _node(authorizer: Authorizer, node: str, cluster: str) -> Check:
+    roles = _roles(authorizer, node, cluster)
+    found = " and ".join(roles) or "no such node"
+    expected = "a node of the cluster or of the placement map"
+    if authorizer.identities.placement.two_clusters:
+        here, other = ("DPU", "first") if cluster else ("first", "DPU")
+        found = f"in the {here} cluster {found}"
+        if _roles(authorizer, node, "" if cluster else DPU_CLUSTER):
+            found += f"; there is another {node} in the {other} cluster"
+    return Check("node", bool(roles), found, expected)
+
+
+def _roles(authorizer: Authorizer, node: str, cluster: str) -> list[str]:
+    """Tell the roles of a node, and where a pair of it in the map is not in force."""
+    identities = authorizer.identities
     placement = identities.placement
-    roles = []
-    if serves := placement.placed_by_dpu.rows(node):
+    in_dpu_cluster = cluster == DPU_CLUSTER
+    if in_dpu_cluster and not placement.two_clusters:
+        return []
+    roles: list[str] = []
+    if in_dpu_cluster is placement.two_clusters and (serves := placement.placed_by_dpu.rows(node)):
         roles.append(f"a DPU node that serves {', '.join(_cpu_side(identities, pair) for pair in serves)}")
-    if served_by := placement.placed_by_cpu.rows(node):
+    if not in_dpu_cluster and (served_by := placement.placed_by_cpu.rows(node)):
         in_force = served_by[0]
         unnamed = f"no node we know: nothing names the one at {in_force.dpu_node_ip}"
         roles.append(f"a CPU node served by {in_force.dpu_node or unnamed}")
-    if _is_single(placement, node):
+    if not in_dpu_cluster and _is_single(placement, node):
         roles.append("a single node")
-    if not roles and (has_pods or node in placement.nodes.rows):
+    nodes = placement.dpu_nodes if in_dpu_cluster else placement.nodes
+    if not roles and (node in nodes.rows or _node_pods(authorizer, node, cluster)):
         roles.append("a node that is not in the placement map")
-    found = " and ".join(roles) or "no such node"
-    return Check("node", bool(roles), found, "a node of the cluster or of the placement map")
+    return roles
 
 
 def _cpu_side(identities: Identities, pair: PlacedPair) -> str:
     if not pair.cpu_node:
         return f"{pair.cpu_node_ip} (nothing names that node, so nothing of it is carried)"
+    if identities.dpu_node_of(pair.cpu_node) == pair.dpu_node:
+        return pair.cpu_node
     serving = identities.serving_node(pair.cpu_node)
-    if serving != pair.dpu_node:
-        return f"{pair.cpu_node} (not carried: another pair, with {serving}, is in force)"
-    return pair.cpu_node
+    return f"{pair.cpu_node} (not carried: another pair, with {serving}, is in force)"
 
 
 def _is_single(placement: Placement, node: str) -> bool:
@@ -91,22 +120,25 @@ def _node_pod(authorizer: Authorizer, node: str, pods: list[Pod]) -> Check:
     return Check("node account", bool(pods), names, f"a pod of {accounts} running on {node}")
 
 
-def _caller(authorizer: Authorizer, pod: Pod) -> Caller:
+def _caller(authorizer: Authorizer, pod: Pod, cluster: str) -> Caller:
     namespace, _, account = account_of(pod).partition("/")
     return Caller(
         identity=Identity(authorizer.trust_domain, namespace, account),
         proof=Proof.TOKEN,
         expires_at=0.0,
-        pod=BoundPod(f"{pod.namespace}/{pod.name}", uid_of(pod)),
+        pod=BoundPod(f"{pod.namespace}/{pod.name}", uid_of(pod), cluster),
         node=pod.spec.node_name or "",
     )
 
 
 def _pods(identities: Identities, identity: Identity) -> Check:
     """Tell where pods of the account are, whether or not that decides anything."""
-    pods = list(identities.pods_of(identity.account))
-    states = Counter(f"{pod.status.phase or 'Pending'} on {pod.spec.node_name or 'no node'}" for pod in pods)
+    states = Counter(
+        f"{pod.status.phase or 'Pending'} on {name_in(cluster, pod.spec.node_name or 'no node')}"
+        for cluster in ("", DPU_CLUSTER)
+        for pod in identities.within(cluster).pods_of(identity.account)
+    )
     told = [f"{count} {state}" for state, count in sorted(states.items())]
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     found = ", ".join(told[:_SHOWN]) + more if told else "none"
-    return Check("pods of the account", bool(pods), found, f"pods of {identity.account}")
+    return Check("pods of the account", bool(told), found, f"pods of {identity.account}")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from xds_server.exceptions import InputError
+from xds_server.exceptions import InputError, LocalError
 from xds_server.identity.audit import Audit
 from xds_server.identity.authenticator import Authenticator
 from xds_server.identity.authority.authority import CertificateAuthority
@@ -22,6 +22,7 @@ from xds_server.identity.tokens.embedded import EmbeddedIssuer, load_or_make
 from xds_server.identity.tokens.key_file import KEY_FILE
 from xds_server.mesh.graph import Mesh
 from xds_server.mesh.identities import account_of
+from xds_server.mesh.placement import DPU_CLUSTER
 from xds_server.objects.kubernetes import Pod
 from xds_server.settings import ServeSettings
 from xds_server.store.collection import Change
@@ -40,14 +41,18 @@ class IdentityParts:
         mesh: Mesh,
         store: AuthorityStore | None = None,
         cluster: ClusterTokens | None = None,
+        dpu_cluster: ClusterTokens | None = None,
     ) -> None:
         """
         Join the parts; without a ``store`` the authority is in the folder of the settings.
 
         Raises:
             InputError: the key of the token issuer cannot be used or made.
+            LocalError: a mesh of two clusters is to believe tokens of one, or the other way round.
 
         """
+        if mesh.two_clusters is not (dpu_cluster is not None):
+            raise LocalError("mesh and tokens disagree on whether there are two clusters")
         identity = settings.identity
         self._trusted = identity.trusted_node_accounts
         overlap = float(identity.max_ttl_seconds + identity.clock_skew_seconds)
@@ -60,13 +65,16 @@ class IdentityParts:
         self.secrets = Secrets(self.authorizer, self.signer, self.audit)
         # Where a cluster makes the tokens, a key file here must not make others.
         issuers = () if cluster else _embedded_issuers(identity.certs)
-        self._tokens = TokenAuthenticator(identity.token_audience, issuers, cluster)
+        named = {"": cluster, DPU_CLUSTER: dpu_cluster}
+        clusters = {name: tokens for name, tokens in named.items() if tokens is not None}
+        self._tokens = TokenAuthenticator(identity.token_audience, issuers, clusters)
         self.authenticator = Authenticator(self._tokens, self.authorizer)
         self.server_certificate = ServerCertificate(
             self.authority, names_of(settings), identity.clock_skew_seconds
         )
         self.authority.listen(self.secrets.receive_authority)
-        mesh.graph.listen(mesh.pods, self._receive_pods)
+        for pods in (mesh.pods, mesh.dpu_pods):
+            mesh.graph.listen(pods, self._receive_pods)
         mesh.graph.listen(mesh.placement.placed, lambda _changes: self.secrets.receive_rights(None))
 
     async def load(self) -> None:

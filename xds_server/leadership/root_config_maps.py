@@ -140,8 +140,7 @@ class RootConfigMaps:
         bundle = self._bundle
         if not bundle or namespace not in self._namespaces:
             return None
-        path, right = f"/api/v1/namespaces/{namespace}/configmaps", f"of configmaps named {NAME}"
-        data = {"data": {KEY: bundle}}
+        path, data = f"/api/v1/namespaces/{namespace}/configmaps", {"data": {KEY: bundle}}
         if held is None:
             body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "labels": _LABELS}}
             right = "create of configmaps in all namespaces"
@@ -149,7 +148,7 @@ class RootConfigMaps:
         if (held.data or {}).get(KEY) == bundle:
             return None
         right = f"patch of configmaps named {NAME} in all namespaces"
-        return Request("PATCH", f"{path}/{NAME}", data, _MANAGER, MERGE_PATCH, right)
+        return Request("PATCH", f"{path}/{NAME}", data, _MANAGER, content_type=MERGE_PATCH, right=right)
 
     async def _write(self, namespace: str, request: Request, now: float) -> None:
         """

@@ -9,6 +9,7 @@ The whole mesh on one page: which collection is derived from which.
                 └─> endpoint workloads (Address) <┘ <┤
     nodes ──────┬─> node identities ──┐             │
                 └─> localities ───────┼──┐          │
+    DPU nodes ────> node identities ──┤  │          │   (where they are in a second cluster)
     pairs ────────> placed pairs <────┘  │          │
     pods ─────────> pod workloads (Address) <───────┘
 
@@ -16,6 +17,7 @@ Collections are made in this order, which the transaction follows.
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 from xds_server.mesh.address import Address
 from xds_server.mesh.endpoints import Endpoints
@@ -25,10 +27,20 @@ from xds_server.mesh.placement import Placement
 from xds_server.mesh.services import Services
 from xds_server.mesh.workloads import Surroundings, Workloads
 from xds_server.objects.cluster_conf import Pair, Single
-from xds_server.objects.kubernetes import KINDS, EndpointSlice, Namespace, Node, Pod, Service
+from xds_server.objects.kubernetes import (
+    DPU_KINDS,
+    KINDS,
+    DpuNode,
+    DpuPod,
+    EndpointSlice,
+    Namespace,
+    Node,
+    Pod,
+    Service,
+)
 from xds_server.objects.liveness import NodeDown
 from xds_server.settings import MeshSettings
-from xds_server.store.collection import Collection
+from xds_server.store.collection import Collection, Source
 from xds_server.store.derive import Derivation
 from xds_server.store.graph import Graph
 from xds_server.store.registry import Registry
@@ -36,23 +48,32 @@ from xds_server.store.registry import Registry
 
 def new_registry() -> Registry:
     """Make an empty graph with a source for every kind the mesh reads."""
-    return Registry(Graph(), (*KINDS.values(), Pair, Single, NodeDown))
+    return Registry(Graph(), (*KINDS.values(), *DPU_KINDS, Pair, Single, NodeDown))
 
 
 class Mesh:
     """The derived collections, made on the sources of a registry."""
 
-    def __init__(self, registry: Registry, settings: MeshSettings) -> None:
+    def __init__(self, registry: Registry, settings: MeshSettings, *, two_clusters: bool = False) -> None:
+        """Derive a mesh whose DPU nodes are in a second cluster if there are ``two_clusters``."""
         graph = registry.graph
         self.graph = graph
+        self.two_clusters = two_clusters
+        # Nobody here writes to them, so rows of a subtype are as good.
+        dpu_nodes = cast("Source[Node]", registry.of(DpuNode))
+        self.dpu_pods = cast("Source[Pod]", registry.of(DpuPod))
+        if not two_clusters:
+            dpu_nodes.synced = self.dpu_pods.synced = True
         nodes = registry.of(Node)
         namespaces = registry.of(Namespace)
         networks = Networks(graph, namespaces, settings)
         services = Services(graph, registry.of(Service), namespaces, networks)
         endpoints = Endpoints(graph, registry.of(EndpointSlice), services, networks)
-        self.placement = Placement(graph, registry.of(Pair), registry.of(Single), nodes)
+        self.placement = Placement(
+            graph, registry.of(Pair), registry.of(Single), nodes, dpu_nodes if two_clusters else None
+        )
         self.pods = registry.of(Pod)
-        self.identities = Identities(self.pods, self.placement)
+        self.identities = Identities(self.pods, self.dpu_pods, self.placement)
         around = Surroundings(self.placement, services, endpoints)
         workloads = Workloads(graph, registry.of(Pod), nodes, around)
         self.addresses: tuple[Collection[Address], ...] = (

@@ -3,11 +3,15 @@ Which identities a node carries: those of the pods that are bound to it or to a 
 
 A pod counts from the moment it is bound to a node until it is finished, whatever else it says of
 itself: its ztunnel needs the certificate before the pod is ready (field facts, U25).
+
+Workloads are in the first cluster. Where DPU nodes are in a second one, pods there carry nothing of
+their own: a ztunnel there carries CPU nodes by the placement map, and one of the first cluster
+carries its own node and nothing by the map, whatever its node is called (field facts, U24).
 """
 
 from collections.abc import Iterator
 
-from xds_server.mesh.placement import Placement
+from xds_server.mesh.placement import DPU_CLUSTER, Placement
 from xds_server.objects.kubernetes import Pod
 from xds_server.store.collection import Index, Source
 
@@ -28,17 +32,12 @@ def is_finished(pod: Pod) -> bool:
     return pod.status.phase in FINISHED
 
 
-class Identities:
-    """Answers from the present state alone, at a cost that does not grow with the mesh."""
+class ClusterPods:
+    """The pods of one cluster, by account and node."""
 
-    def __init__(self, pods: Source[Pod], placement: Placement) -> None:
+    def __init__(self, pods: Source[Pod]) -> None:
         self._pods = pods
-        self._placement = placement
         self._by_account = Index(pods, "account and node", _account_and_node)
-
-    @property
-    def placement(self) -> Placement:
-        return self._placement
 
     def pod(self, key: str) -> Pod | None:
         """Return the pod ``namespace/name``."""
@@ -52,16 +51,6 @@ class Identities:
         """Return the pods of an account that are bound to this very node and not finished, by name."""
         return self._by_account.rows(f"{account}@{node}") if node else []
 
-    def carried_nodes(self, node: str) -> tuple[str, ...]:
-        """Return the nodes whose pods the ztunnel of ``node`` carries: itself and CPU nodes it serves."""
-        served = (pair.cpu_node for pair in self._placement.placed_by_dpu.rows(node))
-        return (node, *dict.fromkeys(name for name in served if self.serving_node(name) == node))
-
-    def serving_node(self, node: str) -> str:
-        """Return the node whose ztunnel serves pods of ``node``, as placement says now."""
-        placed = self._placement.placed_by_cpu.rows(node)
-        return placed[0].dpu_node or node if placed else node
-
     def runs_on(self, account: str, node: str) -> bool:
         """Tell whether a pod of the account is bound to this very node and not finished."""
         return bool(node) and bool(self._by_account.groups.get(f"{account}@{node}"))
@@ -70,17 +59,62 @@ class Identities:
         """Tell whether a pod of the account is bound to any node and not finished."""
         return bool(self._by_account.groups.get(f"{account}@"))
 
-    def carries(self, node: str, account: str) -> bool:
-        """Tell whether the ztunnel of ``node`` carries a pod of the account."""
-        return any(self.runs_on(account, carried) for carried in self.carried_nodes(node))
-
-    def accounts(self) -> dict[str, set[str]]:
-        """Return, by account, the nodes that carry it; the cost is that of all pods."""
-        found: dict[str, set[str]] = {}
+    def nodes(self) -> Iterator[tuple[str, str]]:
+        """Yield each account with each node a pod of it is bound to and not finished."""
         for group in self._by_account.groups:
             account, _, node = group.partition("@")
             if node:
-                found.setdefault(account, set()).update((node, self.serving_node(node)))
+                yield account, node
+
+
+class Identities(ClusterPods):
+    """The pods whose identities these are, and who carries them; ``dpu_pods`` are of the second cluster."""
+
+    def __init__(self, pods: Source[Pod], dpu_pods: Source[Pod], placement: Placement) -> None:
+        super().__init__(pods)
+        self.placement = placement
+        self._dpu_pods = ClusterPods(dpu_pods)
+
+    def within(self, cluster: str) -> ClusterPods:
+        """Return the pods among which a caller is that was proved by this cluster."""
+        return self._dpu_pods if cluster == DPU_CLUSTER else self
+
+    def carried_nodes(self, node: str, cluster: str = "") -> tuple[str, ...]:
+        """Return the nodes, of the first cluster, whose pods a ztunnel on ``node`` of a cluster carries."""
+        if not self.placement.two_clusters:
+            return (node, *self._served_nodes(node)) if not cluster else ()
+        return self._served_nodes(node) if cluster == DPU_CLUSTER else (node,)
+
+    def _served_nodes(self, dpu_node: str) -> tuple[str, ...]:
+        pairs = self.placement.placed_by_dpu.rows(dpu_node)
+        named = dict.fromkeys(pair.cpu_node for pair in pairs)
+        return tuple(name for name in named if self.dpu_node_of(name) == dpu_node)
+
+    def dpu_node_of(self, node: str) -> str:
+        """Return the DPU node that the pair in force of a CPU node names; '' where there is none."""
+        placed = self.placement.placed_by_cpu.rows(node)
+        return placed[0].dpu_node if placed else ""
+
+    def serving_node(self, node: str) -> str:
+        """Return the node whose ztunnel serves pods of ``node``, as placement says now."""
+        return self.dpu_node_of(node) or node
+
+    def carries(self, node: str, account: str, cluster: str = "") -> bool:
+        """Tell whether a ztunnel on ``node`` of a cluster carries a pod of the account."""
+        return any(self.runs_on(account, carried) for carried in self.carried_nodes(node, cluster))
+
+    def accounts(self, node_accounts: frozenset[str] = frozenset()) -> dict[str, set[str]]:
+        """
+        Return, by account, the nodes that may hold its identity; the cost is that of all pods.
+
+        In the DPU cluster only ``node_accounts`` have an identity of their own.
+        """
+        found: dict[str, set[str]] = {}
+        for account, node in self.nodes():
+            found.setdefault(account, set()).update((node, self.serving_node(node)))
+        for account, node in self._dpu_pods.nodes():
+            if account in node_accounts:
+                found.setdefault(account, set()).add(node)
         return found
 
 

@@ -186,6 +186,14 @@ class Node(KubernetesObject, frozen=True):
         return tuple(item.address for item in self.status.addresses or () if item.type == "InternalIP")
 
 
+class DpuNode(Node, frozen=True):
+    """A node of the cluster of the DPU nodes, where that is a second one."""
+
+
+class DpuPod(Pod, frozen=True):
+    """A pod of that cluster: it may be the caller of a call, and is no workload of the mesh."""
+
+
 class Namespace(KubernetesObject, frozen=True):
     pass
 
@@ -216,7 +224,10 @@ KINDS: dict[tuple[str, str], type[KubernetesObject]] = {
 }
 """apiVersion and kind of each object in use, in the order in which a first load is cheapest."""
 
-CLUSTER_SCOPED: frozenset[type[KubernetesObject]] = frozenset({Namespace, Node})
+DPU_KINDS: tuple[type[KubernetesObject], ...] = (DpuNode, DpuPod)
+"""What is read of a second cluster: types of their own, so that no key of one is taken for the other's."""
+
+CLUSTER_SCOPED: frozenset[type[KubernetesObject]] = frozenset({Namespace, Node, DpuNode})
 
 
 def object_key(kind: type[KubernetesObject], meta: ObjectMeta) -> str:

@@ -1,14 +1,16 @@
-"""What a Secret holds of a certificate authority."""
+"""What a Secret holds of a certificate authority, and what no real API server does with it."""
 
 import base64
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from tests.identity.authority.made_certificates import NOW, Made, istio_files, make, plugged_in, rsa_key
+from xds_server.cluster.connection import ApiConnection
 from xds_server.cluster.request import Request
 from xds_server.exceptions import InputError
 from xds_server.identity.authority.material import read_generation
+from xds_server.identity.authority.secret import AuthoritySecret
 from xds_server.identity.authority.secret_data import encoded, read_key, read_material
 from xds_server.identity.authority.self_made import ROOT_KEY, make_files
 
@@ -109,3 +111,18 @@ def test_a_request_that_carries_a_key_does_not_show_it() -> None:
     shown = repr(Request("PUT", "/api/v1/namespaces/a/secrets/b", body))
     assert body["data"]["ca-key.pem"] not in shown
     assert "/secrets/b" in shown
+
+
+class BrokenConnection:
+    """Fails as only a bug does."""
+
+    def stream(self, _request: Request, _silence_seconds: float) -> NoReturn:
+        raise KeyError("a bug")
+
+
+async def test_a_bug_in_following_the_secrets_is_not_kept_quiet() -> None:
+    store = AuthoritySecret(cast("ApiConnection", BrokenConnection()), "mesh", ("cacerts",))
+    changes = store.changes()
+    await anext(changes)
+    with pytest.raises(KeyError, match="a bug"):
+        await anext(changes)

@@ -40,7 +40,7 @@ async def test_the_pause_between_two_questions_for_keys_is_ten_seconds_and_up_to
     checked = Checked(REFUSED)
     limits = TokenLimits(jitter=lambda: jitter, refused_seconds=0.0)
     checked.authenticator = TokenAuthenticator(
-        AUDIENCE, cluster=checked.cluster, clock=checked.clock, limits=limits
+        AUDIENCE, clusters={"": checked.cluster}, clock=checked.clock, limits=limits
     )
     await checked.refuse()
     checked.clock.now += pause - 0.001

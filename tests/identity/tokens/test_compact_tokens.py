@@ -33,7 +33,7 @@ def authenticator() -> TokenAuthenticator:
     """Return one whose cluster would accept anything, were it asked."""
     cluster = ScriptedCluster()
     cluster.published = published(first=ec_key())
-    return TokenAuthenticator("istio-ca", cluster=cluster, clock=Clock())
+    return TokenAuthenticator("istio-ca", clusters={"": cluster}, clock=Clock())
 
 
 MALFORMED = [
@@ -180,7 +180,7 @@ async def test_a_token_with_any_one_bit_flipped_is_refused() -> None:
     """All of them: 8 of every character. The cluster knows the key, so none is its to judge."""
     cluster = ScriptedCluster({"authenticated": False})
     cluster.published = published(first=ec_key())
-    checked = TokenAuthenticator("istio-ca", cluster=cluster, clock=Clock())
+    checked = TokenAuthenticator("istio-ca", clusters={"": cluster}, clock=Clock())
     assert await checked.authenticate(GOOD) == CLAIMS
     for place, character in enumerate(GOOD):
         for bit in range(8):

@@ -79,7 +79,7 @@ async def test_a_review_asks_for_the_audience_and_returns_the_status(
 async def test_an_authenticator_proves_tokens_by_its_keys_and_by_its_word(
     server: FakeApiServer, cluster: KubernetesTokens
 ) -> None:
-    checked = TokenAuthenticator(AUDIENCE, cluster=cluster, clock=Clock())
+    checked = TokenAuthenticator(AUDIENCE, clusters={"": cluster}, clock=Clock())
     assert await checked.authenticate(sign(bound_payload())) == CLAIMS
     assert len(server.requests) == 2
     assert await checked.authenticate(TOKEN) == CLAIMS
@@ -228,7 +228,7 @@ async def test_neither_logs_nor_errors_hold_token_or_credential(
     server: FakeApiServer, cluster: KubernetesTokens, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    checked = TokenAuthenticator(AUDIENCE, cluster=cluster, clock=Clock())
+    checked = TokenAuthenticator(AUDIENCE, clusters={"": cluster}, clock=Clock())
     said: list[str] = []
     for _, answer, _ in FAILURES:
         server.answer = answer

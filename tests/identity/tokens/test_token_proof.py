@@ -36,7 +36,7 @@ def authenticator(clock: Clock | None = None) -> TokenAuthenticator:
     """Return one to whom the cluster has published KEYS, and which cannot have a token reviewed."""
     cluster = ScriptedCluster(ClusterError("a review is not expected"))
     cluster.published = published(**KEYS)
-    return TokenAuthenticator("istio-ca", cluster=cluster, clock=clock or Clock())
+    return TokenAuthenticator("istio-ca", clusters={"": cluster}, clock=clock or Clock())
 
 
 async def refusal(token: str, clock: Clock | None = None) -> str:
@@ -278,5 +278,5 @@ async def test_a_key_set_as_text_of_a_cluster_is_understood() -> None:
     cluster = ScriptedCluster(ClusterError("a review is not expected"))
     text = json.dumps({"keys": [jwk("first", ec_key(), alg="ES256", x5c=["..."])]})
     cluster.published = PublishedKeys(json.loads(text), bound_payload()["iss"])
-    checked = TokenAuthenticator("istio-ca", cluster=cluster, clock=Clock())
+    checked = TokenAuthenticator("istio-ca", clusters={"": cluster}, clock=Clock())
     assert await checked.authenticate(sign(GOOD)) == CLAIMS

@@ -2,19 +2,22 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from xds_server.exceptions import UnauthenticatedError
 from xds_server.identity.tokens.claims import TokenClaims
-from xds_server.identity.tokens.cluster_keys import ClusterKeys, ClusterTokens
+from xds_server.identity.tokens.cluster_keys import ClusterTokens
+from xds_server.identity.tokens.clusters import Clusters
 from xds_server.identity.tokens.compact import CompactToken, check_text, read_compact
 from xds_server.identity.tokens.keys import Issuer
 from xds_server.identity.tokens.limits import TokenLimits
 from xds_server.identity.tokens.memory import Memory
 from xds_server.identity.tokens.proof import check_claims, check_signature
-from xds_server.identity.tokens.reviews import Reviews, UndecidedError
+from xds_server.identity.tokens.reviews import UndecidedError
 
 _LIMITS = TokenLimits()
+_NO_CLUSTERS: Mapping[str, ClusterTokens] = MappingProxyType({})
 
 
 class TokenAuthenticator:
@@ -30,13 +33,14 @@ class TokenAuthenticator:
         self,
         audience: str,
         issuers: Sequence[Issuer] = (),
-        cluster: ClusterTokens | None = None,
+        clusters: Mapping[str, ClusterTokens] = _NO_CLUSTERS,
         clock: Callable[[], float] = time.time,
         limits: TokenLimits = _LIMITS,
     ) -> None:
+        """Believe ``issuers``, and clusters by the names that claims will bear."""
         self._audience = audience
         self._issuers = tuple(issuers)
-        self._cluster = _Cluster(cluster, audience, clock, limits) if cluster is not None else None
+        self._clusters = Clusters(clusters, audience, clock, limits) if clusters else None
         self._clock = clock
         self._limits = limits
         self._proved: Memory[TokenClaims] = Memory(limits.proved_held)
@@ -70,8 +74,8 @@ class TokenAuthenticator:
 
     def close(self) -> None:
         """Give up what is being asked of the cluster."""
-        if self._cluster is not None:
-            self._cluster.close()
+        if self._clusters is not None:
+            self._clusters.close()
 
     async def _prove(self, token: CompactToken, digest: bytes) -> TokenClaims:
         issuer = next((issuer for issuer in self._issuers if issuer.name == token.issuer), None)
@@ -81,29 +85,10 @@ class TokenAuthenticator:
                 raise UnauthenticatedError(
                     "the token's signing key is not known here: expected a newer token"
                 )
-        elif self._cluster is not None:
-            key = await self._cluster.keys.key(token.issuer, token.kid)
-        else:
+            check_signature(token, key)
+            return check_claims(token, self._audience, self._clock())
+        if self._clusters is None:
             expected = " or ".join(repr(issuer.name) for issuer in self._issuers)
             raise UnauthenticatedError(f"the token's issuer is not known here: expected {expected}")
-        if key is not None:
-            check_signature(token, key)
-        # Before a review as well: what the token itself rules out need not trouble the cluster.
-        claims = check_claims(token, self._audience, self._clock())
-        if key is None and self._cluster is not None:
-            claims = await self._cluster.reviews.review(digest, token.text, claims)
-        return claims
-
-
-class _Cluster:
-    """What is known of a cluster's tokens, and the way to ask."""
-
-    def __init__(
-        self, cluster: ClusterTokens, audience: str, clock: Callable[[], float], limits: TokenLimits
-    ) -> None:
-        self.keys = ClusterKeys(cluster, clock, limits)
-        self.reviews = Reviews(cluster, audience, clock, limits)
-
-    def close(self) -> None:
-        self.keys.close()
-        self.reviews.close()
+        held = self._proved.held(digest)
+        return await self._clusters.prove(token, digest, held.pod.cluster if held is not None else None)

@@ -11,6 +11,8 @@ from xds_server.exceptions import ClusterError
 from xds_server.identity.tokens.cluster_keys import PublishedKeys
 
 _JWKS = "/openid/v1/jwks"
+# The API server answers with this type alone, and 406 to whoever accepts only JSON.
+_KEY_SET = "application/jwk-set+json"
 _DISCOVERY = "/.well-known/openid-configuration"
 _REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 _ISSUER_RIGHT = "ClusterRole system:service-account-issuer-discovery"
@@ -34,7 +36,8 @@ class KubernetesTokens:
         issuer = (await self._call(Request("GET", _DISCOVERY, right=_ISSUER_RIGHT))).get("issuer")
         if not isinstance(issuer, str):
             raise ClusterError(f"GET {_DISCOVERY}: the answer names no issuer")
-        return PublishedKeys(await self._call(Request("GET", _JWKS, right=_ISSUER_RIGHT)), issuer)
+        request = Request("GET", _JWKS, accept=_KEY_SET, right=_ISSUER_RIGHT)
+        return PublishedKeys(await self._call(request), issuer)
 
     async def review(self, token: str, audiences: Sequence[str]) -> Mapping[str, Any]:
         """

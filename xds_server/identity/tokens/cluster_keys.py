@@ -39,34 +39,42 @@ class ClusterKeys:
     grown old; never again within ``refresh_seconds``, so that invented keys cost the cluster nothing.
     """
 
-    def __init__(self, cluster: ClusterTokens, clock: Callable[[], float], limits: TokenLimits) -> None:
+    def __init__(
+        self,
+        cluster: ClusterTokens,
+        clock: Callable[[], float],
+        limits: TokenLimits,
+        name: str = "the cluster",
+    ) -> None:
         self._cluster = cluster
         self._clock = clock
         self._limits = limits
-        self._issuer = ""
+        self.issuer = ""
+        """As last published; empty when that is not known."""
         self._keys: dict[str, VerifyKey] = {}
         self._asked_at: float | None = None
         self._pause = 0.0
         self._asking: asyncio.Task[None] | None = None
-        self._outage = Outage(log, "signing keys cannot be read from the cluster")
+        self._outage = Outage(log, f"signing keys cannot be read from {name}")
 
     async def key(self, issuer: str, kid: str) -> VerifyKey | None:
         """Return the key of a token; None when the cluster does not publish it or cannot be asked."""
-        key = self._held(issuer, kid)
-        if key is not None:
-            if self._passed(self._limits.keys_age_seconds):
-                self._ask()
-            return key
-        if asking := self._ask():
+        key = self.held(issuer, kid)
+        if key is None and (asking := self._ask()):
             await asyncio.shield(asking)
-        return self._held(issuer, kid)
+            key = self.held(issuer, kid)
+        return key
+
+    def held(self, issuer: str, kid: str) -> VerifyKey | None:
+        """Return the key of a token if it is at hand; keys that have grown old are asked for meanwhile."""
+        key = self._keys.get(kid) if issuer == self.issuer else None
+        if key is not None and self._passed(self._limits.keys_age_seconds):
+            self._ask()
+        return key
 
     def close(self) -> None:
         if self._asking is not None:
             self._asking.cancel()
-
-    def _held(self, issuer: str, kid: str) -> VerifyKey | None:
-        return self._keys.get(kid) if issuer == self._issuer else None
 
     def _passed(self, seconds: float) -> bool:
         now, asked_at = self._clock(), self._asked_at
@@ -98,5 +106,5 @@ class ClusterKeys:
         if not keys or not issuer:
             self._outage.begin("it publishes no issuer or no usable key")
             return
-        self._issuer, self._keys = issuer, keys
+        self.issuer, self._keys = issuer, keys
         self._outage.end()

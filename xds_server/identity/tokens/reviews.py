@@ -35,7 +35,12 @@ class Reviews:
     """Asks the cluster: one call for all who ask about one token, a bounded number at once."""
 
     def __init__(
-        self, cluster: ClusterTokens, audience: str, clock: Callable[[], float], limits: TokenLimits
+        self,
+        cluster: ClusterTokens,
+        audience: str,
+        clock: Callable[[], float],
+        limits: TokenLimits,
+        name: str = "the cluster",
     ) -> None:
         self._cluster = cluster
         self._audience = audience
@@ -44,7 +49,7 @@ class Reviews:
         self._slots = asyncio.Semaphore(limits.reviews_in_flight)
         self._under_way: dict[bytes, asyncio.Task[Verdict]] = {}
         self._refused: Memory[Verdict] = Memory(limits.refused_held)
-        self._outage = Outage(log, "tokens cannot be reviewed by the cluster")
+        self._outage = Outage(log, f"tokens cannot be reviewed by {name}")
 
     async def review(self, digest: bytes, token: str, claimed: TokenClaims) -> TokenClaims:
         """
