@@ -3,6 +3,9 @@ Measure every row of the benchmark, or one, and print a Markdown table.
 
     python bench/run.py
     python bench/run.py --case connect --repeat 5
+    python bench/run.py --group cluster
+
+The rows of the group ``cluster`` take a real API server, which ``make tools`` installs.
 """
 
 import argparse
@@ -19,6 +22,8 @@ import grpc
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script, not installed
 
 from bench.cases import CASES, Case, Figure
+from bench.cluster_cases import OUTAGE_SECONDS, cluster_cases
+from bench.cluster_server import missing_tools
 from bench.figures import rounded, spread
 from bench.meshes import Meshes
 
@@ -63,21 +68,46 @@ def _ratio(figure: Figure, values: Sequence[float]) -> str:
     return "-" if times is None else f"{rounded(times)}x"
 
 
+def chosen(given: argparse.Namespace) -> tuple[Case, ...]:
+    """Return the rows that were asked for, less those whose programs are missing, of which it tells."""
+    groups = {"files": CASES, "cluster": cluster_cases(given.outage)}
+    wanted = {
+        name: tuple(case for case in cases if given.case in (None, case.name))
+        for name, cases in groups.items()
+        if given.group in (None, name)
+    }
+    if wanted.get("cluster") and (missing := missing_tools()):
+        text = f"{' and '.join(missing)} missing: left out the rows of the group cluster (see `make tools`)"
+        print(text, file=sys.stderr)
+        del wanted["cluster"]
+    return tuple(case for cases in wanted.values() for case in cases)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure offmesh serve.")
-    names = [case.name for case in CASES]
+    names = [case.name for case in (*CASES, *cluster_cases())]
     parser.add_argument("--case", choices=names, help="measure this row only")
+    parser.add_argument("--group", choices=("files", "cluster"), help="measure these rows only")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="tell median (min..max) of N")
+    parser.add_argument(
+        "--outage",
+        type=float,
+        default=OUTAGE_SECONDS,
+        metavar="SECONDS",
+        help="how long the API server is gone in cluster-outage, default: %(default)g",
+    )
     given = parser.parse_args()
     if given.repeat < 1:
         parser.error(f"--repeat {given.repeat}: expected at least 1")
+    cases = chosen(given)
+    if not cases:
+        parser.exit(1)
     print(f"{machine()}\n\n{HEADER}", flush=True)
     with tempfile.TemporaryDirectory(prefix="offmesh-bench-") as folder:
         meshes = Meshes(Path(folder))
-        for case in CASES:
-            if given.case in (None, case.name):
-                measured = [case.measure(meshes) for _ in range(given.repeat)]
-                print(row(case, measured), flush=True)
+        for case in cases:
+            measured = [case.measure(meshes) for _ in range(given.repeat)]
+            print(row(case, measured), flush=True)
 
 
 if __name__ == "__main__":
