@@ -1,5 +1,6 @@
 # What a newcomer needs: `make run` serves the example mesh, `make test` runs every test.
-# `make check` runs the gates, `make lock` renews the lock file, `make bench` measures.
+# `make check` runs the gates, `make lock` renews the lock file, `make bench` measures,
+# `make manifests` renders the chart for `kubectl apply`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ GRPCURL_VERSION := v1.9.3
 HELM_VERSION := v3.22.0
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: run test check lint types layers protos-check protos lock bench setup tools clean
+.PHONY: run test check lint types layers protos-check protos lock bench setup tools manifests clean
 
 setup: $(VENV)/.installed
 
@@ -57,6 +58,9 @@ lock:
 
 bench: setup
 	$(BIN)/python bench/run.py
+
+manifests: tools
+	helm template offmesh deploy/charts/offmesh --namespace istio-system > deploy/kubernetes/offmesh.yaml
 
 clean:
 	rm -rf $(VENV) $(TOOLS) build dist

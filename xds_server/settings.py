@@ -80,6 +80,8 @@ class ClusterSettings:
     """Secrets that may hold the certificate authority; none of them reads a folder."""
     root_config_maps: bool = True
     """Whether every namespace is given the roots to trust."""
+    pair_reports: bool = True
+    """Whether Nodes are told, by a condition and Events, how their pairs are."""
     leader_lease: str = "offmesh-leader"
     lease_namespace: str = ""
     """Where agents on DPU nodes renew their Leases."""

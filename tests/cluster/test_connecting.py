@@ -28,7 +28,7 @@ async def name_of_the_answer(kubeconfig: Path, context: str = "") -> str:
         await connection.close()
 
 
-def edited(kubeconfig: Path, user: dict[str, object] | None = None, **cluster: object) -> Path:
+def edited(kubeconfig: Path, user: dict[str, object] | None, /, **cluster: object) -> Path:
     """Change the user of a kubeconfig, and add to its cluster."""
     content = yaml.safe_load(kubeconfig.read_text())
     content["clusters"][0]["cluster"] |= cluster
@@ -88,7 +88,7 @@ async def test_a_proxy_named_by_kubeconfig_or_environment_is_used(
     kubeconfig = api_server.kubeconfig(tmp_path / "kubeconfig")
     async with connect_proxy() as (url, asked):
         if how == "kubeconfig":
-            edited(kubeconfig, **{"proxy-url": url})
+            edited(kubeconfig, None, **{"proxy-url": url})
         else:
             monkeypatch.setenv("HTTPS_PROXY", url)
         assert await name_of_the_answer(kubeconfig) == "default"
@@ -100,7 +100,7 @@ async def test_a_server_whose_authority_was_renewed_on_disk_is_believed_again(
 ) -> None:
     ca = tmp_path / "ca.pem"
     kubeconfig = api_server.kubeconfig(tmp_path / "kubeconfig")
-    edited(kubeconfig, **{"certificate-authority": str(ca)})
+    edited(kubeconfig, None, **{"certificate-authority": str(ca)})
     ca.write_text("".join(new_generation().roots))
     connection = ApiConnection(str(kubeconfig))
     with pytest.raises(ClusterError, match="certificate verify failed"):

@@ -28,10 +28,12 @@ class NotingConnection(ApiConnection):
         super().__init__(kubeconfig, timeout_seconds=5.0)
         self.written: list[str] = []
 
-    async def call(self, request: Request, largest: int = LARGEST_ANSWER) -> tuple[int, bytes]:
+    async def call(
+        self, request: Request, largest: int = LARGEST_ANSWER, seconds: float = 0.0
+    ) -> tuple[int, bytes]:
         if request.method != "GET":
             self.written.append(str(request))
-        return await super().call(request, largest)
+        return await super().call(request, largest, seconds)
 
 
 class Publisher:

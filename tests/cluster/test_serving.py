@@ -18,7 +18,7 @@ import pytest
 
 from tests.helpers.api_server import ApiServer
 from tests.helpers.authorities import new_csr
-from tests.helpers.cluster_objects import account, config_map, crds, namespace, node, pod, service
+from tests.helpers.cluster_objects import account, config_map, crds, lease, namespace, node, pod, service
 from tests.helpers.followed_cluster import until
 from tests.helpers.helm import one as one_of
 from tests.helpers.helm import rendered
@@ -209,6 +209,33 @@ async def ready(port: int) -> str:
         return ""
     answer.close()
     return "ready"
+
+
+async def test_a_pair_whose_agent_falls_silent_is_unhealthy_and_its_node_says_so(
+    cluster: ApiServer, tmp_path: Path
+) -> None:
+    kubeconfig = await kubeconfig_of_the_chart(cluster, tmp_path)
+    beat = lease("istio-system/dpu-a", "2026-01-01T00:00:00.000000Z", seconds=2)
+    with replica(tmp_path / "one", kubeconfig) as offmesh:
+        assert status(offmesh) == "HEALTHY"
+        await cluster.apply(beat)
+        await until(lambda: status(offmesh) == "UNHEALTHY")
+        conditions: dict[str, str] = {}
+        async with asyncio.timeout(20):
+            while conditions.get("OffMeshPairReady") != "False":
+                told = await cluster.request("GET", "/api/v1/nodes/cpu-a")
+                conditions = {one["type"]: one["status"] for one in told["status"]["conditions"]}
+        assert offmesh.get("/debug/livenessz")["pairs"][0]["reasons"] == ["LeaseExpired"]
+        beat["spec"]["renewTime"] = "2026-01-01T00:00:09.000000Z"
+        beat["spec"]["leaseDurationSeconds"] = 3600
+        await cluster.apply(beat)
+        await until(lambda: status(offmesh) == "HEALTHY")
+        assert "(403)" not in offmesh.log.read_text()
+
+
+def status(offmesh: Offmesh) -> str:
+    told = offmesh.get("/debug/ambientz?name=app")["workloads"]
+    return next(str(one.get("status", "HEALTHY")) for one in told if one["uid"] == APP)
 
 
 async def test_a_client_that_moves_to_another_replica_is_sent_nothing_it_has(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 
@@ -48,7 +49,7 @@ class MovingClient:
         async with grpc.aio.insecure_channel(
             server, options=[("grpc.use_local_subchannel_pool", 1)]
         ) as channel:
-            call = channel.stream_stream(_METHOD, None, discovery.DeltaDiscoveryResponse.FromString)()
+            call: Any = channel.stream_stream(_METHOD, None, discovery.DeltaDiscoveryResponse.FromString)()
             try:
                 first = discovery.DeltaDiscoveryRequest(
                     type_url=_ADDRESS, initial_resource_versions=self.held

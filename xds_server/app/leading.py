@@ -1,25 +1,37 @@
 """What only one replica does, joined to what it is told of."""
 
+from typing import NamedTuple
+
 from xds_server.app.inputs import Inputs
 from xds_server.identity.parts import IdentityParts
 from xds_server.leadership.duties import Duty
 from xds_server.leadership.election import Election
 from xds_server.leadership.root_config_maps import RootConfigMaps
+from xds_server.liveness.reports import PairReports
+from xds_server.liveness.watch import Liveness
 from xds_server.objects.kubernetes import Namespace
 from xds_server.settings import ServeSettings
 from xds_server.store.registry import Registry
 
 
-def candidate(
-    settings: ServeSettings, inputs: Inputs, registry: Registry, identity: IdentityParts | None
-) -> Election | None:
+class Told(NamedTuple):
+    """What duties hear from."""
+
+    registry: Registry
+    identity: IdentityParts | None
+    liveness: Liveness | None
+
+
+def candidate(settings: ServeSettings, inputs: Inputs, told: Told) -> Election | None:
     """Return this replica's candidacy; None where there is no cluster to write to."""
     cluster, connection = settings.cluster, inputs.connection
     if cluster is None or connection is None or inputs.watches is None:
         return None
     duties: list[Duty] = []
-    if cluster.root_config_maps and identity is not None:
-        duties.append(_root_config_maps(RootConfigMaps(connection), registry, identity))
+    if cluster.root_config_maps and told.identity is not None:
+        duties.append(_root_config_maps(RootConfigMaps(connection), told.registry, told.identity))
+    if cluster.pair_reports and told.liveness is not None:
+        duties.append(PairReports(connection, told.liveness))
     return Election(connection, (cluster.namespace, cluster.leader_lease), cluster.replica, duties)
 
 

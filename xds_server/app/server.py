@@ -22,7 +22,8 @@ import grpc
 
 from xds_server.app.identity import identity_parts
 from xds_server.app.inputs import Inputs
-from xds_server.app.leading import candidate
+from xds_server.app.leading import Told, candidate
+from xds_server.app.pairs import watched_pairs
 from xds_server.app.watchdog import Watchdog
 from xds_server.catalog.catalog import Catalog
 from xds_server.cluster.backoff import Backoff
@@ -80,7 +81,9 @@ class Server:
         self._readiness = Readiness()
         self._inputs = Inputs(settings, registry, problems)
         self._identity = identity_parts(settings, mesh, self._inputs)
-        self._election = candidate(settings, self._inputs, registry, self._identity)
+        self._liveness = watched_pairs(settings, self._inputs, registry, mesh)
+        told = Told(registry, self._identity, self._liveness)
+        self._election = candidate(settings, self._inputs, told)
         secrets = self._identity.secrets if self._identity else None
         self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets)
         self._plain = GrpcServer(self._handlers(NoAuthentication()), settings.streams)
@@ -101,6 +104,8 @@ class Server:
             objects=self._inputs.objects,
             placement=self._inputs.placement,
             watches=self._inputs.watches,
+            election=self._election,
+            liveness=self._liveness,
             readiness=self._readiness,
             admission=self._ads.admission,
             identity=self._identity,
@@ -172,6 +177,8 @@ class Server:
         await inputs.placement.load()
         self._readiness.have("placement")
         await inputs.objects.load(progress)
+        if self._liveness is not None:
+            self._liveness.settle()
         self._catalog.publish()
         _settle_memory()
         self._ads.ready.set()
@@ -187,6 +194,8 @@ class Server:
             tasks.create_task(self._watchdog().run())
             if self._identity is not None:
                 tasks.create_task(self._identity.run())
+            if self._liveness is not None:
+                tasks.create_task(self._liveness.run())
             if self._election is not None:
                 tasks.create_task(self._election.run())
 

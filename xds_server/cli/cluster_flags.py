@@ -50,6 +50,11 @@ _FLAGS = (
         _DEFAULTS.root_config_maps,
         "Whether to publish the roots as ConfigMap istio-ca-root-cert in every namespace.",
     ),
+    flag(
+        "--pair-reports/--no-pair-reports",
+        _DEFAULTS.pair_reports,
+        "Whether to tell CPU nodes, by a condition and Events, that their pair is down.",
+    ),
     flag("--leader-lease", _DEFAULTS.leader_lease, "Lease that says which replica does what only one may."),
     flag("--lease-namespace", "", "Where agents on DPU nodes renew their Leases; default: --namespace."),
 )
@@ -86,11 +91,12 @@ def cluster_settings(flags: Mapping[str, Any]) -> ClusterSettings | None:
         access=_access(flags["kubeconfig"], flags["context"]),
         dpu_access=dpu_access if dpu_access.kubeconfig else None,
         namespace=namespace,
-        replica=os.environ.get("POD_NAME") or socket.gethostname(),
+        replica=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         placement=_config_map(flags, namespace),
         # Who serves manifests keeps the authority in a folder.
         ca_secrets=() if flags["manifests"] else secrets,
         root_config_maps=flags["root_config_maps"] and not flags["manifests"],
+        pair_reports=flags["pair_reports"],
         leader_lease=flags["leader_lease"],
         lease_namespace=flags["lease_namespace"] or namespace,
     )

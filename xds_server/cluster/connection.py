@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from xds_server import __version__
 from xds_server.cluster.request import Request, refusal
 from xds_server.exceptions import ClusterError
 
@@ -195,7 +196,9 @@ class ApiConnection:
         configuration = client.Configuration()
         try:
             await self._configure(config, configuration)
-            return _Client(client.ApiClient(configuration), config.ConfigException)
+            made = client.ApiClient(configuration)
+            made.user_agent = f"offmesh/{__version__}"
+            return _Client(made, config.ConfigException)
         except (config.ConfigException, *_LOADING_FAILED) as error:
             raise ClusterError(f"{self.source} cannot be used: {error}") from None
 

@@ -1,7 +1,7 @@
 """What is asked of a Kubernetes API server, and what a refusal of it means."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +23,7 @@ class Request:
     body: dict[str, Any] | None = field(default=None, repr=False)
     """May hold secrets, which belong in no log."""
     query: Mapping[str, str] = field(default_factory=dict)
+    _: KW_ONLY
     content_type: str = JSON
     accept: str = JSON
     right: str = ""

@@ -12,7 +12,7 @@ class Observed:
 
     held: Program
     jumps: Mapping[Jump, tuple[int, ...]] = field(default_factory=dict)
-    """Position of every jump to a chain of ours, counted from 1 within its built-in chain; one each is right."""
+    """Positions of every jump to a chain of ours, from 1 within its built-in chain; one each is right."""
     unreadable: tuple[tuple[str, ...], ...] = ()
     """Of our chains, rules that say what we never say: their chain differs, whatever is wanted."""
     clashes: tuple[str, ...] = ()

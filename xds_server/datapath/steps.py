@@ -61,7 +61,7 @@ class DeleteRule:
 
 @dataclass(frozen=True, slots=True)
 class RestoreTable:
-    """One ``iptables-restore -w --noflush`` with these lines, from ``*table`` to ``COMMIT``: all or nothing."""
+    """One ``iptables-restore -w --noflush`` of these lines, ``*table`` to ``COMMIT``: all or nothing."""
 
     table: Table
     lines: tuple[str, ...]

@@ -11,6 +11,7 @@ from xds_server import __version__
 from xds_server.debug.metric_families import gauges
 from xds_server.debug.metrics_clients import client_metrics
 from xds_server.debug.metrics_identity import identity_metrics
+from xds_server.debug.metrics_liveness import liveness_metrics
 from xds_server.debug.metrics_objects import object_metrics
 from xds_server.debug.metrics_watches import watch_metrics
 from xds_server.debug.served import Served
@@ -29,6 +30,7 @@ class ServedCollector(Collector):
         yield from client_metrics(self._served)
         yield from object_metrics(self._served)
         yield from watch_metrics(self._served)
+        yield from liveness_metrics(self._served)
         yield from identity_metrics(self._served)
 
 

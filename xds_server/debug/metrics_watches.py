@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from xds_server.debug.metric_families import counters, gauges
 from xds_server.debug.served import Served
@@ -23,5 +23,10 @@ def watch_metrics(served: Served) -> Iterator[Metric]:
     yield counters("offmesh_watch_resumptions", "Watches that were resumed.", ["kind"], label("resumed"))
     yield counters("offmesh_watch_checks", "Comparisons with an exact list.", ["kind"], label("checks"))
     yield counters("offmesh_watch_drift", "Objects that were missed, and mended.", ["kind"], label("drift"))
+    if served.election is not None:
+        leading = "Whether this replica does what only one may."
+        yield GaugeMetricFamily("offmesh_leading", leading, served.election.leading)
+        changed = "How often leadership has changed hands."
+        yield CounterMetricFamily("offmesh_leader_transitions", changed, served.election.transitions)
     tells = "Watches that repeated events or told them out of order."
     yield counters("offmesh_watch_disorder", tells, ["kind"], label("disorder"))

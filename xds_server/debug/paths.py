@@ -12,6 +12,7 @@ from xds_server.debug.views_addresses import ambientz
 from xds_server.debug.views_clients import adsz, syncz
 from xds_server.debug.views_config import config_dump
 from xds_server.debug.views_identity import explain, secretz
+from xds_server.debug.views_liveness import livenessz
 
 View: TypeAlias = Callable[[Served, Question], Json]
 
@@ -41,6 +42,7 @@ VIEWS = {
     "/debug/secretz": Path(
         secretz, "the certificate authority, and who may hold which identity", ("node", "ns")
     ),
+    "/debug/livenessz": Path(livenessz, "which pairs are judged alive or dead, and by what", ("node",)),
     "/debug/registryz": Path(registryz, "the source objects by kind and file", ("kind", "ns", "full")),
     "/debug/errorsz": Path(errorsz, "objects refused or used only in part, and why", ("name",)),
 }

@@ -9,6 +9,7 @@ from xds_server.catalog.catalog import Catalog
 from xds_server.debug.readiness import Readiness
 from xds_server.exceptions import Problem
 from xds_server.identity.parts import IdentityParts
+from xds_server.liveness.watch import Liveness
 from xds_server.mesh.graph import Mesh
 from xds_server.sessions.clients import Clients
 from xds_server.settings import ServeSettings
@@ -48,6 +49,17 @@ class ObjectSource(Protocol):
     def ignored(self) -> Mapping[str, int]: ...
 
 
+class Candidacy(Protocol):
+    """What is told of this replica among the others."""
+
+    @property
+    def leading(self) -> bool: ...
+    @property
+    def leader(self) -> str: ...
+    @property
+    def transitions(self) -> int: ...
+
+
 class Admission(Protocol):
     def __len__(self) -> int: ...
 
@@ -68,5 +80,9 @@ class Served:
     """None where the secure port is off."""
     started_at: float
     """Seconds since the epoch."""
+    liveness: Liveness | None = None
+    """None where no Leases of agents are followed."""
     watches: KubernetesSource | None = None
     """None where objects do not come from a cluster."""
+    election: Candidacy | None = None
+    """None where there is nothing that only one replica may do."""

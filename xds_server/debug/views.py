@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xds_server.debug.json_text import SKIPPED, Json
 from xds_server.debug.ordering import in_order
 from xds_server.debug.question import Question, RefusedError
-from xds_server.debug.served import LoadedMap, Served
+from xds_server.debug.served import Candidacy, LoadedMap, Served
 from xds_server.debug.times import time_text
 from xds_server.exceptions import Problem
 from xds_server.mesh.placement_report import placement_report
@@ -63,6 +63,16 @@ def registryz(served: Served, question: Question) -> Json:
         "ignored": dict(served.objects.ignored),
         "unsynced": served.registry.unsynced,
         **({"watches": _watches(served.watches)} if served.watches else {}),
+        **({"election": _election(served.election)} if served.election else {}),
+    }
+
+
+def _election(candidacy: Candidacy) -> Json:
+    """Tell which replica does what only one may."""
+    return {
+        "leading": candidacy.leading,
+        "leader": candidacy.leader,
+        "transitions": candidacy.transitions,
     }
 
 

@@ -74,7 +74,7 @@ class Mesh:
         )
         self.pods = registry.of(Pod)
         self.identities = Identities(self.pods, self.dpu_pods, self.placement)
-        around = Surroundings(self.placement, services, endpoints)
+        around = Surroundings(self.placement, services, endpoints, registry.of(NodeDown))
         workloads = Workloads(graph, registry.of(Pod), nodes, around)
         self.addresses: tuple[Collection[Address], ...] = (
             services.addresses,

@@ -2,7 +2,8 @@
 Workloads of pods: one for every pod that has an address and is not finished.
 
 Rules: facts wds, section 2. ``node`` is the serving node (placement); everything else, locality
-included, is the pod's own. Waypoints, policies and other sources of workloads join here later.
+included, is the pod's own. Where that node is down the pod cannot be reached, whatever it says of
+itself. Waypoints, policies and other sources of workloads join here later.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from xds_server.mesh.placement import Placement
 from xds_server.mesh.service_ports import pod_ports
 from xds_server.mesh.services import Services, ServiceTarget, label_group
 from xds_server.objects.kubernetes import Node, Pod
+from xds_server.objects.liveness import NodeDown
 from xds_server.protobuf.workloadapi import workload_pb2 as api
 from xds_server.store.collection import Collection, Source
 from xds_server.store.derive import Fetch, Mapped
@@ -31,6 +33,7 @@ class Surroundings(NamedTuple):
     placement: Placement
     services: Services
     endpoints: Endpoints
+    nodes_down: Source[NodeDown]
 
 
 class Workloads:
@@ -48,6 +51,9 @@ class Workloads:
             return None
         ips = [parse_ip(text, "podIP") for text in _pod_ips(pod)]
         if not ips:
+            return None
+        node_down = self._is_down(fetch, pod.spec.node_name)
+        if node_down and self._settings.unhealthy_pairs == "withdraw":
             return None
         network = self._networks.local(fetch)
         named = workload_name(pod)
@@ -69,7 +75,7 @@ class Workloads:
             workload_type=api.WorkloadType.POD,
             workload_name=named,
             services=self._services(fetch, key, pod),
-            status=api.WorkloadStatus.HEALTHY if is_ready(pod) else api.WorkloadStatus.UNHEALTHY,
+            status=_status(is_ready(pod) and not node_down),
             cluster_id=self._settings.cluster_id,
             locality=self._locality(fetch, pod.spec.node_name),
             network_mode=(
@@ -77,6 +83,12 @@ class Workloads:
             ),
         )
         return workload_address(message, (f"{network}/{ip_text(ip)}" for ip in ips))
+
+    def _is_down(self, fetch: Fetch, node: str | None) -> bool:
+        """Tell whether a node counts as down; what is not read costs no pod anything."""
+        if not node or self._settings.unhealthy_pairs == "ignore":
+            return False
+        return fetch.one(self._around.nodes_down, node) is not None
 
     def _locality(self, fetch: Fetch, node: str | None) -> api.Locality | None:
         locality = fetch.one(self._localities, node) if node else None
@@ -117,6 +129,10 @@ def is_ready(pod: Pod) -> bool:
     if pod.metadata.deletion_timestamp:
         return False
     return any(item.type == "Ready" and item.status == "True" for item in pod.status.conditions or ())
+
+
+def _status(healthy: bool) -> api.WorkloadStatus:
+    return api.WorkloadStatus.HEALTHY if healthy else api.WorkloadStatus.UNHEALTHY
 
 
 def _pod_ips(pod: Pod) -> list[str]:

@@ -142,8 +142,10 @@ class CertificateAuthority:
         files, now = await self._store.load(), self._clock()
         failure = ""
         if not files:
-            files = await self._store.create(make_files(self._trust_domain, now))
-            log.info("no certificates were given: those made here are in use")
+            made = make_files(self._trust_domain, now)
+            files = await self._store.create(made)
+            whose = "here" if files == made else "by another replica"
+            log.info("no certificates were given: those made %s are in use", whose)
         elif renewed := renewed_files(files, self._trust_domain, now):
             try:
                 files = await self._store.replace(files, renewed)

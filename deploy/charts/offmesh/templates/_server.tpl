@@ -21,6 +21,7 @@
 - --tls-san={{ . }}
 {{- end }}
 - --unhealthy-pairs={{ .Values.liveness.unhealthyPairs }}
+- --{{ if not .Values.liveness.reports }}no-{{ end }}pair-reports
 - --lease-namespace={{ include "offmesh.leaseNamespace" . }}
 {{- if .Values.dpuCluster.kubeconfigSecret }}
 - --dpu-kubeconfig=/etc/offmesh/dpu-cluster/kubeconfig

@@ -1,0 +1,277 @@
+"""What the leader writes about pairs, and what it does about failures and others who write."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.helpers.objects import remove
+from tests.liveness.fake_nodes import FakeNodes
+from tests.liveness.watched_pairs import WatchedPairs, in_virtual_time, lease, node, watching
+from xds_server.liveness.reports import PairReports
+from xds_server.objects.kubernetes import Node
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+AT = "2026-01-02T03:04:05Z"
+
+
+class Reported(WatchedPairs):
+    """Two pairs that are judged, a leader that reports them, and a Node that is in no pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes = FakeNodes(self)
+        self.reports = PairReports(self.nodes.connection, self.liveness, now=lambda: NOW)
+        self.put(node("cpu-a"), node("cpu-b"), node("dpu"), node("plain"), lease("dpu", "renewal 0", 10_000))
+
+    def status(self, name: str) -> str | None:
+        return self.nodes.conditions.get(name, {}).get("status")
+
+
+@asynccontextmanager
+async def leading(reported: Reported) -> AsyncIterator[Reported]:
+    """Lead until the block ends; before it begins what is due has been written."""
+    term = asyncio.create_task(reported.reports.run())
+    try:
+        await reported.to(reported.now + 1.0)
+        yield reported
+    finally:
+        term.cancel()
+        await asyncio.wait([term])
+        assert term.cancelled()
+
+
+@asynccontextmanager
+async def reporting() -> AsyncIterator[Reported]:
+    reported = Reported()
+    async with watching(reported), leading(reported):
+        yield reported
+
+
+@in_virtual_time
+async def test_every_judged_pair_has_its_condition_and_nobody_else() -> None:
+    async with reporting() as reported:
+        assert reported.nodes.conditions.keys() == {"cpu-a", "cpu-b"}
+        assert reported.nodes.conditions["cpu-a"] == {
+            "type": "OffMeshPairReady",
+            "status": "True",
+            "reason": "PairReady",
+            "message": "The agent on the DPU node renews its Lease, and both nodes are ready.",
+            "lastHeartbeatTime": AT,
+            "lastTransitionTime": AT,
+        }
+        assert reported.nodes.events == []
+
+
+@in_virtual_time
+async def test_each_transition_is_written_once_with_an_event() -> None:
+    async with reporting() as reported:
+        before = reported.nodes.count()
+        reported.put(node("cpu-a", "False", told="True"))
+        await reported.to(10.0)
+        assert (reported.status("cpu-a"), reported.status("cpu-b")) == ("False", "True")
+        reported.put(node("cpu-a", told="False"))
+        await reported.to(20.0)
+        assert reported.status("cpu-a") == "True"
+        assert reported.nodes.events == [
+            ("cpu-a", "Warning", "CPUNotReady"),
+            ("cpu-a", "Normal", "PairReady"),
+        ]
+        assert reported.nodes.count() - before == {"cpu-a": 2, "events": 2}
+
+
+@in_virtual_time
+async def test_where_only_the_reason_changes_there_is_no_transition_and_no_event() -> None:
+    async with reporting() as reported:
+        reported.put(node("dpu", "False"))
+        await reported.to(5.0)
+        del reported.nodes.conditions["cpu-a"]["lastTransitionTime"]
+        reported.put(node("cpu-a", "False", told="False"))
+        reported.put(node("dpu"))
+        await reported.to(10.0)
+        condition = reported.nodes.conditions["cpu-a"]
+        assert (condition["status"], condition["reason"]) == ("False", "CPUNotReady")
+        assert "lastTransitionTime" not in condition
+        assert [event for event in reported.nodes.events if event[0] == "cpu-a"] == [
+            ("cpu-a", "Warning", "DPUNotReady")
+        ]
+
+
+@in_virtual_time
+async def test_what_the_registry_has_not_heard_of_yet_is_not_written_again() -> None:
+    async with reporting() as reported:
+        reported.nodes.tells = False
+        before = reported.nodes.count()
+        for number, ready in enumerate(("False", "True", "False")):
+            reported.put(node("cpu-a", ready, told="True"))
+            await reported.to(10.0 * (number + 1))
+        assert reported.nodes.count() - before == {"cpu-a": 3, "events": 3}
+        reported.nodes.tell("cpu-a")
+        reported.put(node("cpu-a", "False", told="False"))
+        await reported.to(50.0)
+        assert reported.nodes.count() - before == {"cpu-a": 3, "events": 3}
+
+
+@in_virtual_time
+async def test_a_pair_that_is_judged_no_longer_loses_its_condition() -> None:
+    async with reporting() as reported:
+        reported.unplace("cpu-a")
+        await reported.to(5.0)
+        assert reported.nodes.conditions.keys() == {"cpu-b"}
+        reported.remove_lease()
+        await reported.to(10.0)
+        assert (reported.nodes.conditions, reported.nodes.events) == ({}, [])
+
+
+@in_virtual_time
+async def test_a_new_leader_takes_the_nodes_at_their_word_and_mends_the_rest() -> None:
+    reported = Reported()
+    reported.put(node("cpu-a", told="True"), node("cpu-b", "False", told="False"), node("plain", told="True"))
+    reported.nodes.conditions = {name: {"status": "False"} for name in ("cpu-b", "plain")}
+    async with watching(reported), leading(reported):
+        assert reported.nodes.count() == {"cpu-b": 1, "plain": 1}
+        assert reported.nodes.conditions.keys() == {"cpu-b"}
+        assert reported.nodes.conditions["cpu-b"]["reason"] == "CPUNotReady"
+        assert "lastTransitionTime" not in reported.nodes.conditions["cpu-b"]
+        assert reported.nodes.events == []
+
+
+@in_virtual_time
+async def test_what_another_leader_wrote_in_between_is_read_anew() -> None:
+    reported = Reported()
+    async with watching(reported):
+        async with leading(reported):
+            pass
+        calls = len(reported.nodes.calls)
+        reported.put(node("cpu-a", "False", told="True"))
+        await reported.to(5.0)
+        assert len(reported.nodes.calls) == calls
+        reported.put(node("cpu-a", "False", told="False"))
+        async with leading(reported):
+            assert reported.nodes.events == []
+            assert reported.nodes.conditions["cpu-a"]["reason"] == "CPUNotReady"
+
+
+@in_virtual_time
+async def test_what_somebody_else_changes_is_mended_and_not_raced(caplog: pytest.LogCaptureFixture) -> None:
+    async with reporting() as reported:
+        before = reported.nodes.count()
+        for second in range(100):
+            reported.put(node("cpu-a", told="False"))
+            await reported.to(10.0 + second)
+        assert 5 < (reported.nodes.count() - before)["cpu-a"] < 15
+        assert (reported.status("cpu-a"), reported.nodes.events) == ("True", [])
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "condition OffMeshPairReady of node cpu-a: somebody else keeps changing it: "
+        "expected one control plane to write it"
+    )
+
+
+@in_virtual_time
+async def test_a_node_that_is_made_anew_is_told_again() -> None:
+    async with reporting() as reported:
+        remove(reported.registry, Node, "cpu-a")
+        del reported.nodes.conditions["cpu-a"]
+        await reported.to(10.0)
+        assert reported.status("cpu-a") is None
+        reported.put(node("cpu-a"))
+        await reported.to(20.0)
+        assert reported.status("cpu-a") == "True"
+
+
+@pytest.mark.parametrize("code", [400, 404, 409, 413, 422])
+@in_virtual_time
+async def test_one_node_that_cannot_be_written_does_not_keep_the_others_from_it(code: int) -> None:
+    reported = Reported()
+    reported.nodes.codes["cpu-b"] = code
+    async with watching(reported), leading(reported):
+        assert reported.nodes.conditions.keys() == {"cpu-a"}
+        calls = reported.nodes.count()["cpu-b"]
+        reported.nodes.codes.clear()
+        reported.put(node("cpu-a", "False", told="True"), node("cpu-b", "False"))
+        await reported.to(reported.now + 100.0)
+        assert (reported.status("cpu-a"), reported.status("cpu-b")) == ("False", "False")
+        assert reported.nodes.count()["cpu-b"] == calls + 1
+
+
+@in_virtual_time
+async def test_a_node_that_is_refused_again_and_again_is_tried_ever_more_rarely_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reported = Reported()
+    reported.nodes.codes["cpu-b"] = 422
+    async with watching(reported), leading(reported):
+        await reported.to(600.0)
+        assert 10 < reported.nodes.count()["cpu-b"] < 30
+    assert len(caplog.records) == 1
+    assert "condition OffMeshPairReady of node cpu-b is not written: PATCH" in caplog.text
+
+
+@pytest.mark.parametrize("code", [0, 401, 403, 429, 500, 503])
+@in_virtual_time
+async def test_where_none_can_be_written_all_wait_and_are_written_when_it_is_over(
+    code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "xds_server.liveness.reports")
+    reported = Reported()
+    reported.nodes.is_away = code == 0
+    reported.nodes.codes = {"cpu-a": code, "cpu-b": code}
+    async with watching(reported), leading(reported):
+        await reported.to(600.0)
+        assert reported.nodes.conditions == {}
+        assert len(reported.nodes.calls) < 150
+        reported.nodes.is_away = False
+        reported.nodes.codes.clear()
+        await reported.to(620.0)
+        assert reported.nodes.conditions.keys() == {"cpu-a", "cpu-b"}
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == (2 if code in (0,) else len(told))
+    assert told[-1] == "writing condition OffMeshPairReady: works again"
+    if code == 403:
+        assert "expected patch of nodes/status" in told[0]
+
+
+class TestEvents:
+    """Events that cannot be written keep no condition from it."""
+
+    @pytest.mark.parametrize("code", [403, 404, 429, 500])
+    @in_virtual_time
+    async def test_the_last_about_each_node_is_written_when_that_is_possible(
+        self, code: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "xds_server.liveness.events")
+        async with reporting() as reported:
+            reported.nodes.codes["events"] = code
+            reported.put(node("dpu", "False"))
+            await reported.to(10.0)
+            reported.put(node("dpu"))
+            await reported.to(20.0)
+            reported.put(node("cpu-b", "False", told="True"))
+            await reported.to(300.0)
+            assert (reported.status("cpu-a"), reported.status("cpu-b")) == ("True", "False")
+            assert reported.nodes.count()["events"] < 50
+            reported.nodes.codes.clear()
+            await reported.to(400.0)
+            assert sorted(reported.nodes.events) == [
+                ("cpu-a", "Normal", "PairReady"),
+                ("cpu-b", "Warning", "CPUNotReady"),
+            ]
+        told = [record.getMessage() for record in caplog.records]
+        assert len(told) == 2
+        assert told[1] == "writing Events about pairs: works again"
+        if code == 403:
+            assert "expected create of events in namespace default" in told[0]
+
+    @in_virtual_time
+    async def test_one_that_never_can_be_written_does_not_keep_the_next_from_it(self) -> None:
+        async with reporting() as reported:
+            reported.nodes.codes["events"] = 422
+            reported.put(node("cpu-a", "False", told="True"))
+            await reported.to(10.0)
+            reported.nodes.codes.clear()
+            reported.put(node("cpu-b", "False", told="True"))
+            await reported.to(20.0)
+            assert reported.nodes.events == [("cpu-b", "Warning", "CPUNotReady")]
