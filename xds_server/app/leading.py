@@ -9,7 +9,7 @@ from xds_server.leadership.election import Election
 from xds_server.leadership.root_config_maps import RootConfigMaps
 from xds_server.liveness.reports import PairReports
 from xds_server.liveness.watch import Liveness
-from xds_server.objects.kubernetes import Namespace
+from xds_server.objects.kubernetes import Namespace, ObjectMeta
 from xds_server.settings import ServeSettings
 from xds_server.store.registry import Registry
 
@@ -30,6 +30,9 @@ def candidate(settings: ServeSettings, inputs: Inputs, told: Told) -> Election |
     duties: list[Duty] = []
     if cluster.root_config_maps and told.identity is not None:
         duties.append(_root_config_maps(RootConfigMaps(connection), told.registry, told.identity))
+        if inputs.dpu_connection is not None:
+            there = RootConfigMaps(inputs.dpu_connection)
+            duties.append(_root_config_maps_of_ztunnels(there, settings, told.identity))
     if cluster.pair_reports and told.liveness is not None:
         duties.append(PairReports(connection, told.liveness))
     return Election(connection, (cluster.namespace, cluster.leader_lease), cluster.replica, duties)
@@ -39,4 +42,14 @@ def _root_config_maps(duty: RootConfigMaps, registry: Registry, identity: Identi
     namespaces, authority = registry.of(Namespace), identity.authority
     registry.graph.listen(namespaces, lambda _changes: duty.receive_namespaces(namespaces.rows.values()))
     authority.listen(lambda: duty.receive_bundle(authority.trust_bundle))
+    return duty
+
+
+def _root_config_maps_of_ztunnels(
+    duty: RootConfigMaps, settings: ServeSettings, identity: IdentityParts
+) -> RootConfigMaps:
+    """Keep the roots where ztunnels are in the cluster of DPU nodes: nobody else there is of the mesh."""
+    names = sorted({name.partition("/")[0] for name in settings.identity.trusted_node_accounts})
+    duty.receive_namespaces(Namespace(metadata=ObjectMeta(name=name)) for name in names)
+    identity.authority.listen(lambda: duty.receive_bundle(identity.authority.trust_bundle))
     return duty
