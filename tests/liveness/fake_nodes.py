@@ -26,6 +26,8 @@ class FakeNodes:
         self.conditions: dict[str, dict[str, str]] = {}
         self.events: list[tuple[str, str, str]] = []
         self._pairs = pairs
+        self._ready: dict[str, str] = {}
+        self._told: dict[str, str] = {}
 
     @property
     def connection(self) -> ApiConnection:
@@ -64,6 +66,16 @@ class FakeNodes:
         if self.tells:
             self.tell(name)
 
-    def tell(self, name: str) -> None:
-        """Let the registry hear what a Node says now."""
-        self._pairs.put(node(name, told=self.conditions.get(name, {}).get("status", "")))
+    def make_ready(self, name: str, ready: str = "True") -> None:
+        """Let the registry hear that a node is ready, or not, and nothing new of its pair."""
+        self._ready[name] = ready
+        self._put(name)
+
+    def tell(self, name: str, status: str | None = None) -> None:
+        """Let the registry hear what a Node says of its pair, by default just what was written there."""
+        written = self.conditions.get(name, {}).get("status", "")
+        self._told[name] = written if status is None else status
+        self._put(name)
+
+    def _put(self, name: str) -> None:
+        self._pairs.put(node(name, self._ready.get(name, "True"), self._told.get(name, "")))

@@ -5,7 +5,8 @@ Rules
 1. The Nodes are the memory of all leaders: what they say is known by the watch, and what is not right
    is written. A pair that is not judged has no condition.
 2. There is an Event where the condition comes to say another status than before, or says for the first
-   time that a pair is down. Of several about one node that could not be written only the last will be.
+   time that a pair is down. Of several about one node that could not be written only the last will be,
+   and none if this replica ends before.
 3. One node that cannot be written does not keep the others from it. Where the API server is away or
    has too much to do, all wait. Whoever else keeps writing there is not raced.
 """
