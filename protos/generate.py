@@ -17,7 +17,7 @@ from grpc_tools import protoc
 
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "xds_server" / "protobuf"
-OURS = re.compile(r"^(from|import) (envoy|security|workloadapi)\b", re.MULTILINE)
+OURS = re.compile(r"^(from|import) (envoy|offmesh|security|workloadapi)\b", re.MULTILINE)
 GOOGLE_RPC = Path(status_pb2.__file__).parents[2]
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 

@@ -29,6 +29,7 @@ class Annotations(Part, frozen=True, rename=None):
     """The annotations in use, by what they say."""
 
     redirection: str | None = msgspec.field(name="ambient.istio.io/redirection", default=None)
+    sidecar_status: str | None = msgspec.field(name="sidecar.istio.io/status", default=None)
     traffic_distribution: str | None = msgspec.field(
         name="networking.istio.io/traffic-distribution", default=None
     )
@@ -178,7 +179,13 @@ class NodeStatus(Part, frozen=True):
     conditions: tuple[NodeCondition, ...] | None = None
 
 
+class NodeSpec(Part, frozen=True):
+    pod_cidr: str | None = msgspec.field(name="podCIDR", default=None)
+    pod_cidrs: tuple[str, ...] | None = msgspec.field(name="podCIDRs", default=None)
+
+
 class Node(KubernetesObject, frozen=True):
+    spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
     @property

@@ -1,0 +1,167 @@
+"""
+What the agent of each node makes the node's datapath from: one resource a node, and one with all ranges.
+
+A CPU node is told the ztunnel of its DPU node and its own meshed pods; a DPU node its own ztunnel and
+the meshed pods of its CPU nodes and of itself; any other node its own of both. Where DPU nodes are in a
+second cluster, a node's name counts only within its own.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
+
+import msgspec
+
+from xds_server.exceptions import InputError
+from xds_server.mesh.address import parse_ip
+from xds_server.mesh.identities import is_finished, uid_of
+from xds_server.mesh.meshed_pods import MeshedPod, MeshedPods, pod_addresses
+from xds_server.mesh.placement import Placement
+from xds_server.mesh.workloads import is_ready
+from xds_server.objects.kubernetes import Node, Pod
+from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
+from xds_server.settings import MeshSettings
+from xds_server.store.collection import Collection, Index
+from xds_server.store.derive import Fetch, Mapped
+from xds_server.store.graph import Graph
+
+_ZTUNNEL = "ztunnel"
+
+
+class NodeRange(msgspec.Struct, frozen=True, gc=False):
+    """A node as its neighbours need it, so that a heartbeat of it changes nothing."""
+
+    name: str
+    addresses: tuple[bytes, ...]
+    pod_cidrs: tuple[tuple[bytes, int], ...]
+
+
+class ZtunnelPod(msgspec.Struct, frozen=True, gc=False):
+    """A ztunnel that runs, or is about to."""
+
+    uid: str
+    node: str
+    addresses: tuple[bytes, ...]
+    ready: bool
+
+
+class ClusterNodes:
+    """Nodes of one cluster and the ztunnels on them."""
+
+    def __init__(
+        self, graph: Graph, name: str, nodes: Collection[Node], pods: Collection[Pod], settings: MeshSettings
+    ) -> None:
+        self._settings = settings
+        self.ranges: Collection[NodeRange] = Mapped(graph, f"{name} ranges", nodes, _range)
+        ztunnels: Collection[ZtunnelPod] = Mapped(graph, f"{name} ztunnels", pods, self._ztunnel)
+        self.ztunnels_by_node = Index(ztunnels, "node", _node_of)
+
+    def _ztunnel(self, _fetch: Fetch, _key: str, pod: Pod) -> ZtunnelPod | None:
+        is_one = pod.namespace == self._settings.root_namespace and pod.labels.get("app") == _ZTUNNEL
+        if not is_one or is_finished(pod) or not pod.spec.node_name:
+            return None
+        addresses = pod_addresses(pod)
+        if not addresses:
+            return None
+        return ZtunnelPod(uid_of(pod), pod.spec.node_name, addresses, is_ready(pod))
+
+
+class NodePrograms:
+    """The resources of one cluster's nodes; ``dpus`` are the nodes that DPU nodes are among."""
+
+    def __init__(
+        self, graph: Graph, placement: Placement, meshed: MeshedPods, own: ClusterNodes, dpus: ClusterNodes
+    ) -> None:
+        self._placement = placement
+        self._meshed = meshed
+        self._own = own
+        self._dpus = dpus
+        self._one_cluster = own is dpus
+        self.programs: Collection[bytes] = Mapped(graph, "node programs", own.ranges, self._program)
+        self.dpu_programs: Collection[bytes] = (
+            self.programs if self._one_cluster else Mapped(graph, "DPU node programs", dpus.ranges, self._dpu)
+        )
+
+    def _program(self, fetch: Fetch, _key: str, node: NodeRange) -> bytes:
+        placed = fetch.group(self._placement.placed_by_cpu, node.name)
+        if placed and placed[0].dpu_node:
+            return self._cpu_node(fetch, node, placed[0].dpu_node)
+        if self._one_cluster and fetch.group(self._placement.placed_by_dpu, node.name):
+            return self._dpu(fetch, node.name, node)
+        message = _begun(node, api.NodeProgram.SINGLE)
+        self._fill(fetch, message, (node.name,), (node.name, self._own))
+        return message.SerializeToString(deterministic=True)
+
+    def _cpu_node(self, fetch: Fetch, node: NodeRange, dpu_node: str) -> bytes:
+        message = _begun(node, api.NodeProgram.CPU)
+        message.peers.append(_peer(fetch, self._dpus, dpu_node))
+        self._fill(fetch, message, (node.name,), (dpu_node, self._dpus))
+        return message.SerializeToString(deterministic=True)
+
+    def _dpu(self, fetch: Fetch, _key: str, node: NodeRange) -> bytes:
+        placed = fetch.group(self._placement.placed_by_dpu, node.name)
+        cpu_nodes = [pair.cpu_node for pair in placed if pair.cpu_node]
+        message = _begun(node, api.NodeProgram.DPU)
+        message.peers.extend(_peer(fetch, self._own, name) for name in cpu_nodes)
+        carried = (*cpu_nodes, *((node.name,) if self._one_cluster else ()))
+        self._fill(fetch, message, carried, (node.name, self._dpus))
+        return message.SerializeToString(deterministic=True)
+
+    def _fill(
+        self,
+        fetch: Fetch,
+        message: api.NodeProgram,
+        carried: Iterable[str],
+        ztunnel_on: tuple[str, ClusterNodes],
+    ) -> None:
+        name, where = ztunnel_on
+        ztunnel = _active(fetch.group(where.ztunnels_by_node, name))
+        if ztunnel is not None:
+            message.ztunnel.CopyFrom(
+                api.Ztunnel(
+                    uid=ztunnel.uid, node=ztunnel.node, addresses=ztunnel.addresses, ready=ztunnel.ready
+                )
+            )
+        pods = [pod for name in carried for pod in fetch.group(self._meshed.by_node, name)]
+        message.pods.extend(map(_pod, sorted(pods, key=lambda pod: pod.uid)))
+
+
+def _active(ztunnels: list[ZtunnelPod]) -> ZtunnelPod | None:
+    """Return the one that carries traffic: in a rolling update there are two, and one that is ready wins."""
+    return max(ztunnels, key=lambda one: (one.ready, one.uid), default=None)
+
+
+def _begun(node: NodeRange, role: api.NodeProgram.Role) -> api.NodeProgram:
+    return api.NodeProgram(
+        node=node.name, role=role, addresses=node.addresses, pod_cidrs=_cidrs(node.pod_cidrs)
+    )
+
+
+def _peer(fetch: Fetch, where: ClusterNodes, name: str) -> api.Peer:
+    node = fetch.one(where.ranges, name)
+    return api.Peer(node=name, addresses=node.addresses if node else ())
+
+
+def _pod(pod: MeshedPod) -> api.MeshedPod:
+    return api.MeshedPod(uid=pod.uid, node=pod.node, addresses=pod.addresses)
+
+
+def _cidrs(ranges: Iterable[tuple[bytes, int]]) -> Iterator[api.Cidr]:
+    return (api.Cidr(address=address, length=length) for address, length in ranges)
+
+
+def _range(_fetch: Fetch, _key: str, node: Node) -> NodeRange:
+    stated = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
+    addresses = tuple(parse_ip(text, "InternalIP").packed for text in node.internal_ips)
+    return NodeRange(node.name, addresses, tuple(_cidr(text) for text in stated))
+
+
+def _cidr(text: str) -> tuple[bytes, int]:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise InputError(f"podCIDR {text!r}: expected a range like 10.244.0.0/24") from None
+    return network.network_address.packed, network.prefixlen
+
+
+def _node_of(pod: ZtunnelPod) -> tuple[str, ...]:
+    return (pod.node,)
