@@ -12,6 +12,7 @@ from tests.helpers.running_debug import RunningDebug, running_debug
 from tests.helpers.served_mesh import MapState, ServedMesh, pod, shop
 from xds_server.catalog.resource import AUTHORIZATION
 from xds_server.cli import main
+from xds_server.cli.status_screen import show
 from xds_server.exceptions import Problem
 
 
@@ -120,6 +121,37 @@ async def test_no_text_of_a_client_reaches_the_terminal_as_a_command(
     assert "a\ufffdb" in output
     assert "[red]" in output
     assert "\ufffd2J [bold] \ufffd gone" in output
+
+
+async def test_it_shows_which_pairs_are_down_and_why(mesh: ServedMesh, http: RunningDebug) -> None:
+    told = {"cpuNode": "cpu-a", "dpuNode": "dpu-a", "forSeconds": 3.0, "reasons": ["LeaseExpired"]}
+    report = {**await report_of(http), "liveness": {"pairs": [{**told, "state": "down"}]}}
+    assert "cpu-a on dpu-a, for 3 s: LeaseExpired" in shown(report)
+    assert "down" not in shown({**report, "liveness": {"pairs": [{**told, "state": "up"}]}})
+
+
+def test_pairs_that_are_down_are_shown_with_their_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"cpuNode": "cpu-a", "dpuNode": "dpu-a", "forSeconds": 3.0, "reasons": ["LeaseExpired"]}
+    placement = {"pairs": [], "singles": [], "conflicts": [], "failure": [], "loadedAt": None, "path": "map"}
+    problems = {"inputs": [], "derived": [], "counts": {"inputs": 0, "derived": 0, "reported": 0}}
+    report = {
+        "ready": True,
+        "reason": "",
+        "version": "1",
+        "position": 1,
+        "clients": [],
+        "address": "here",
+        "placement": placement,
+        "problems": problems,
+        "identities": None,
+        "time": "2026-01-01T00:00:00.000Z",
+    }
+    show({**report, "liveness": {"pairs": [{**told, "state": "down"}, {**told, "state": "up"}]}})
+    out = capsys.readouterr().out
+    assert "pairs that are down (1):" in out
+    assert out.count("cpu-a on dpu-a, for 3 s: LeaseExpired") == 1
+    show({**report, "liveness": None})
+    assert "down" not in capsys.readouterr().out
 
 
 async def test_json_has_everything(http: RunningDebug, mesh: ServedMesh) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,7 +107,7 @@ def serve(**flags: Any) -> None:
     """Serve the mesh to ztunnels: xDS, workload discovery and certificates, with a debug HTTP beside it."""
     settings = _settings(flags)
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt), LoadProgress() as progress:
-        asyncio.run(app.serve(settings, progress, _announce))
+        asyncio.run(app.serve(settings, progress, partial(_announce, settings)))
 
 
 def _settings(flags: Mapping[str, Any]) -> ServeSettings:
@@ -193,10 +194,11 @@ def _check_addresses(flags: Mapping[str, Any]) -> None:
             raise InputError(f"{flag} is {flags[name]!r}: {expected}")
 
 
-def _announce(bound: Mapping[str, str]) -> None:
+def _announce(settings: ServeSettings, bound: Mapping[str, str]) -> None:
     click.echo(f"ready: debug HTTP at http://{bound['http']}/")
     if "secureGrpc" in bound:
         port = bound["secureGrpc"].rpartition(":")[2]
-        click.echo(f"TLS:   https://localhost:{port} for ztunnels, with a token of `offmesh token`")
+        token = "a token of `offmesh token`" if settings.cluster is None else "a token of the cluster"
+        click.echo(f"TLS:   https://localhost:{port} for ztunnels, with {token}")
     if "grpc" in bound:
         click.echo(f"try:   {_TRY} {bound['grpc']} {_METHOD}")

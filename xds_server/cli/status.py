@@ -47,6 +47,7 @@ def read_report(address: str) -> dict[str, Any]:
     with DebugClient(address) as server:
         parts = {name: server.ask(path) for name, path in _PARTS.items()}
         identities = server.ask("/debug/secretz", needed=False)
+        liveness = server.ask("/debug/livenessz", needed=False)
         readiness, sync = parts["readiness"], parts["sync"]
         return {
             "address": server.address,
@@ -56,4 +57,5 @@ def read_report(address: str) -> dict[str, Any]:
             "placement": parts["placement"],
             "problems": parts["problems"],
             "identities": identities,
+            "liveness": liveness,
         }

@@ -47,8 +47,18 @@ def _head(report: Mapping[str, Any]) -> Iterator[Text]:
     loaded = f"loaded {placement['loadedAt']}" if placement["loadedAt"] else "not loaded"
     yield Text(_clean(f"placement map {placement['path']}: {counts}, {loaded}"))
     yield _certificates(report["identities"])
+    if report["liveness"] is not None:
+        yield from _listed("pairs that are down", _pairs_down(report["liveness"]))
     yield from _listed("conflicts", placement["conflicts"])
     yield from _listed("the last reload failed, the map in force stays", placement["failure"])
+
+
+def _pairs_down(told: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{pair['cpuNode']} on {pair['dpuNode']}, for {pair['forSeconds']:g} s: {', '.join(pair['reasons'])}"
+        for pair in told["pairs"]
+        if pair["state"] == "down"
+    ]
 
 
 def _certificates(told: Mapping[str, Any] | None) -> Text:

@@ -44,7 +44,6 @@ class Liveness:
         Without a ``look`` there is no way to tell a silent agent from an API server that is away.
         """
         self.registry = registry
-        self.placement = placement
         self.verdicts = verdicts or Verdicts(two_clusters=placement.two_clusters)
         self.transitions: Counter[str] = Counter()
         """How often a pair came to be ``down`` or ``up``."""
@@ -80,7 +79,6 @@ class Liveness:
             self._wake.clear()
             await self._look_if_due()
             await self._write(self._judge())
-            self._rows.synced = True
             await self._sleep_until(self._next_at)
 
     async def _look_if_due(self) -> None:
