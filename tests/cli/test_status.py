@@ -123,13 +123,6 @@ async def test_no_text_of_a_client_reaches_the_terminal_as_a_command(
     assert "\ufffd2J [bold] \ufffd gone" in output
 
 
-async def test_it_shows_which_pairs_are_down_and_why(mesh: ServedMesh, http: RunningDebug) -> None:
-    told = {"cpuNode": "cpu-a", "dpuNode": "dpu-a", "forSeconds": 3.0, "reasons": ["LeaseExpired"]}
-    report = {**await report_of(http), "liveness": {"pairs": [{**told, "state": "down"}]}}
-    assert "cpu-a on dpu-a, for 3 s: LeaseExpired" in shown(report)
-    assert "down" not in shown({**report, "liveness": {"pairs": [{**told, "state": "up"}]}})
-
-
 def test_pairs_that_are_down_are_shown_with_their_reasons(capsys: pytest.CaptureFixture[str]) -> None:
     told = {"cpuNode": "cpu-a", "dpuNode": "dpu-a", "forSeconds": 3.0, "reasons": ["LeaseExpired"]}
     placement = {"pairs": [], "singles": [], "conflicts": [], "failure": [], "loadedAt": None, "path": "map"}
