@@ -45,6 +45,8 @@ class IdentitySettings:
     certs: Path = Path("certs")
     trusted_node_accounts: frozenset[str] = frozenset({"istio-system/ztunnel"})
     """``namespace/name`` of service accounts that may ask for the identities their node carries."""
+    agent_accounts: frozenset[str] = frozenset({"istio-system/offmesh-agent"})
+    """``namespace/name`` of service accounts that are told the datapath of their node."""
     token_audience: str = "istio-ca"  # noqa: S105 - no secret
     client_certificates: bool = True
     """Whether clients of the secure port may also prove themselves by a certificate of the mesh."""

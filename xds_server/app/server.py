@@ -34,6 +34,7 @@ from xds_server.exceptions import ClusterError, InputError
 from xds_server.identity.parts import IdentityParts
 from xds_server.mesh.address import Address
 from xds_server.mesh.graph import Mesh, new_registry
+from xds_server.mesh.programs import Programs
 from xds_server.sessions.clients import Clients
 from xds_server.settings import ServeSettings
 from xds_server.sources.problems import Problems
@@ -44,6 +45,7 @@ from xds_server.transport.certificate_service import CertificateService
 from xds_server.transport.fetch_secrets import SecretFetch
 from xds_server.transport.secure_port import SecurePort
 from xds_server.transport.server import GrpcServer
+from xds_server.transport.stream_programs import Agents
 
 Progress = Callable[[int, int], None]
 
@@ -85,7 +87,8 @@ class Server:
         told = Told(registry, self._identity, self._liveness)
         self._election = candidate(settings, self._inputs, told)
         secrets = self._identity.secrets if self._identity else None
-        self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets)
+        agents = Agents(Programs(registry, mesh, settings.mesh), settings.identity.agent_accounts)
+        self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets, agents)
         self._plain = GrpcServer(self._handlers(NoAuthentication()), settings.streams)
         self._secure = (
             SecurePort(self._identity.authenticator, settings.streams, self._handlers)

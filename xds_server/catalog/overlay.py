@@ -1,4 +1,4 @@
-"""The catalog as one stream sees it: what all are served, and one type of its own."""
+"""The catalog as one stream sees it: what all are served, and types of its own."""
 
 from typing import Protocol
 
@@ -20,11 +20,11 @@ class ServedCatalog(Protocol):
 
 
 class Overlay:
-    """A shared catalog with a type that differs from stream to stream, which counts its own positions."""
+    """A shared catalog with types that differ from stream to stream, each counting its own positions."""
 
-    def __init__(self, shared: Catalog, own: ServedType) -> None:
+    def __init__(self, shared: Catalog, *own: ServedType) -> None:
         self._shared = shared
-        self._own = own
+        self._own = {served.url: served for served in own}
 
     @property
     def position(self) -> int:
@@ -35,10 +35,10 @@ class Overlay:
         return self._shared.lookup
 
     def serves(self, url: str) -> bool:
-        return url == self._own.url or self._shared.serves(url)
+        return url in self._own or self._shared.serves(url)
 
     def label(self, url: str) -> str:
-        return url if url == self._own.url else self._shared.label(url)
+        return url if url in self._own else self._shared.label(url)
 
     def of(self, url: str) -> ServedType:
-        return self._own if url == self._own.url else self._shared.of(url)
+        return self._own.get(url) or self._shared.of(url)

@@ -8,6 +8,8 @@ PREFIX = "type.googleapis.com/"
 ADDRESS = PREFIX + "istio.workload.Address"
 WORKLOAD = PREFIX + "istio.workload.Workload"
 AUTHORIZATION = PREFIX + "istio.security.Authorization"
+NODE_PROGRAM = PREFIX + "offmesh.datapath.v1.NodeProgram"
+POD_RANGES = PREFIX + "offmesh.datapath.v1.PodRanges"
 SECRET = PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 
 

@@ -69,6 +69,11 @@ _METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregated
     ",".join(_DEFAULTS.identity.trusted_node_accounts),
     "Service accounts (namespace/name, by commas) that may ask for the identities their node carries.",
 )
+@_flag(
+    "--agent-accounts",
+    ",".join(_DEFAULTS.identity.agent_accounts),
+    "Service accounts (namespace/name, by commas) of node agents: each is told the datapath of its node.",
+)
 @_flag("--token-audience", _DEFAULTS.identity.token_audience, "Audience that tokens must be made for.")
 @_flag("--tls-san", (), "Further name or IP address of the secure port. Repeatable.", multiple=True)
 @_flag(
@@ -158,22 +163,34 @@ def _identity_settings(flags: Mapping[str, Any]) -> IdentitySettings:
         InputError: a flag names no service account or no name of a server.
 
     """
-    accounts = [text.strip() for text in flags["trusted_node_accounts"].split(",") if text.strip()]
-    for account in accounts:
-        try:
-            parse_account(account)
-        except InputError as error:
-            raise InputError(f"--trusted-node-accounts: {error}") from None
     for name in flags["tls_san"]:
         if not is_server_name(name):
             raise InputError(f"--tls-san is {name!r}: expected a DNS name or an IP address")
     return IdentitySettings(
         certs=flags["certs"],
-        trusted_node_accounts=frozenset(accounts),
+        trusted_node_accounts=_accounts(flags, "trusted_node_accounts"),
+        agent_accounts=_accounts(flags, "agent_accounts"),
         token_audience=flags["token_audience"],
         client_certificates=flags["client_certificates"],
         tls_sans=tuple(flags["tls_san"]),
     )
+
+
+def _accounts(flags: Mapping[str, Any], name: str) -> frozenset[str]:
+    """
+    Read service accounts by commas.
+
+    Raises:
+        InputError: one is none; the message names the flag.
+
+    """
+    accounts = [text.strip() for text in flags[name].split(",") if text.strip()]
+    for account in accounts:
+        try:
+            parse_account(account)
+        except InputError as error:
+            raise InputError(f"--{name.replace('_', '-')}: {error}") from None
+    return frozenset(accounts)
 
 
 def _check_addresses(flags: Mapping[str, Any]) -> None:

@@ -132,7 +132,7 @@ def _active(ztunnels: list[ZtunnelPod]) -> ZtunnelPod | None:
 
 def _begun(node: NodeRange, role: api.NodeProgram.Role) -> api.NodeProgram:
     return api.NodeProgram(
-        node=node.name, role=role, addresses=node.addresses, pod_cidrs=_cidrs(node.pod_cidrs)
+        node=node.name, role=role, addresses=node.addresses, pod_cidrs=as_cidrs(node.pod_cidrs)
     )
 
 
@@ -145,7 +145,8 @@ def _pod(pod: MeshedPod) -> api.MeshedPod:
     return api.MeshedPod(uid=pod.uid, node=pod.node, addresses=pod.addresses)
 
 
-def _cidrs(ranges: Iterable[tuple[bytes, int]]) -> Iterator[api.Cidr]:
+def as_cidrs(ranges: Iterable[tuple[bytes, int]]) -> Iterator[api.Cidr]:
+    """Return ranges as the messages have them."""
     return (api.Cidr(address=address, length=length) for address, length in ranges)
 
 

@@ -27,8 +27,10 @@ from xds_server.transport.admission import Admission
 from xds_server.transport.authentication import Authentication, required
 from xds_server.transport.failures import code_of, details_of
 from xds_server.transport.incoming import Incoming, Purpose
+from xds_server.transport.own_types import OwnTypes
 from xds_server.transport.publisher import Publisher
 from xds_server.transport.stream import Context, Stream, StreamEndsError
+from xds_server.transport.stream_programs import Agents, StreamPrograms
 from xds_server.transport.stream_secrets import StreamSecrets
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -48,7 +50,12 @@ class AggregatedDiscoveryService:
     """Serves streams; holds those that are open, so that they can be ended in good order."""
 
     def __init__(
-        self, catalog: Catalog, clients: Clients, settings: StreamSettings, secrets: Secrets | None = None
+        self,
+        catalog: Catalog,
+        clients: Clients,
+        settings: StreamSettings,
+        secrets: Secrets | None = None,
+        agents: Agents | None = None,
     ) -> None:
         self.publisher = Publisher(catalog)
         self.ready = asyncio.Event()
@@ -58,6 +65,7 @@ class AggregatedDiscoveryService:
         self._clients = clients
         self._settings = settings
         self._secrets = secrets
+        self._agents = agents
         self.admission = Admission()
         self._streams: set[Stream] = set()
         self._by_caller: Counter[str] = Counter()
@@ -100,12 +108,18 @@ class AggregatedDiscoveryService:
         except OffmeshError as error:
             log.warning("a %s stream from %s was refused: %s", variant, address, error)
             await context.abort(code_of(error), details_of(error))
-        own = StreamSecrets(self._secrets, caller) if caller is not None and self._secrets else None
-        catalog = Overlay(self._catalog, own.served) if own is not None else self._catalog
+        own = self._own_types(caller)
+        catalog = Overlay(self._catalog, *own.served) if own.served else self._catalog
         client = self._clients.connect(_VARIANTS[variant](catalog), variant, address, time.time())
         incoming = Incoming(client, self._clients.totals, purpose, caller, own)
-        with self._counted(client, caller), own or contextlib.nullcontext():
+        with self._counted(client, caller), own.kept():
             await self._serve(client, incoming, context)
+
+    def _own_types(self, caller: Caller | None) -> OwnTypes:
+        return OwnTypes(
+            StreamSecrets(self._secrets, caller) if caller is not None and self._secrets else None,
+            StreamPrograms(self._agents, caller) if self._agents else None,
+        )
 
     def _check_share(self, caller: Caller | None) -> None:
         most = self._settings.max_streams_per_caller

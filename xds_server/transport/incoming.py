@@ -17,7 +17,7 @@ from xds_server.sessions.acknowledgement import Verdict
 from xds_server.sessions.clients import Client, Totals
 from xds_server.sessions.delta import DeltaSession
 from xds_server.sessions.state_of_the_world import StateOfTheWorldSession
-from xds_server.transport.stream_secrets import StreamSecrets
+from xds_server.transport.own_types import OwnTypes
 from xds_server.transport.wire import decode
 
 _LARGE_SHARE = 0.5
@@ -42,19 +42,18 @@ class Incoming:
         totals: Totals,
         purpose: Purpose,
         caller: Caller | None,
-        secrets: StreamSecrets | None,
+        own: OwnTypes,
     ) -> None:
         self._client = client
         self._totals = totals
         self._purpose = purpose
         self._caller = caller
-        self._secrets = secrets
+        self._own = own
         self._first = True
 
     def wakes(self, wake: Callable[[], None]) -> None:
-        """Tell whom to wake when secrets of this stream have changed."""
-        if self._secrets is not None:
-            self._secrets.wake = wake
+        """Tell whom to wake when something of this stream alone has changed."""
+        self._own.wakes(wake)
 
     async def receive(self, data: bytes) -> None:
         """
@@ -69,20 +68,20 @@ class Incoming:
         if isinstance(session, DeltaSession):
             delta = decode(DeltaDiscoveryRequest, data)
             self._check(delta.node, delta.type_url)
-            if delta.type_url == SECRET and self._secrets is not None:
-                await self._secrets.follow(delta.resource_names_subscribe)
+            node_id = delta.node.id or session.node_id
+            await self._own.follow(delta.type_url, delta.resource_names_subscribe, node_id)
             verdict = session.receive_request(delta, time.time())
-            if delta.type_url == SECRET and self._secrets is not None:
-                self._secrets.leave(delta.resource_names_unsubscribe)
+            if delta.type_url == SECRET and self._own.secrets is not None:
+                self._own.secrets.leave(delta.resource_names_unsubscribe)
             self._note_verdict(delta.type_url, verdict)
         elif isinstance(session, StateOfTheWorldSession):
             state = decode(DiscoveryRequest, data)
             self._check(state.node, state.type_url)
-            if state.type_url == SECRET and self._secrets is not None:
-                await self._secrets.follow(state.resource_names)
+            node_id = state.node.id or session.node_id
+            await self._own.follow(state.type_url, state.resource_names, node_id)
             verdict = session.receive_request(state, time.time())
-            if state.type_url == SECRET and self._secrets is not None:
-                self._secrets.leave_others(state.resource_names)
+            if state.type_url == SECRET and self._own.secrets is not None:
+                self._own.secrets.leave_others(state.resource_names)
             self._note_verdict(state.type_url, verdict)
 
     def _check(self, node: Node, type_url: str) -> None:

@@ -10,6 +10,7 @@ from xds_server.exceptions import InputError
 from xds_server.protobuf.envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from xds_server.protobuf.envoy.service.discovery.v3 import ads_pb2
 from xds_server.protobuf.envoy.service.secret.v3 import sds_pb2
+from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2
 from xds_server.protobuf.security.v1alpha1 import ca_pb2
 from xds_server.protobuf.workloadapi import workload_pb2
 from xds_server.protobuf.workloadapi.security import authorization_pb2
@@ -18,7 +19,7 @@ from xds_server.transport import certificate_service
 from xds_server.transport.ads import SECRET_SERVICE, SERVICE
 
 # Reflection tells of what these imports register: grpcurl prints only resources whose type it knows.
-_DESCRIBED = (ads_pb2, ca_pb2, sds_pb2, secret_pb2, workload_pb2, authorization_pb2)
+_DESCRIBED = (ads_pb2, ca_pb2, sds_pb2, secret_pb2, workload_pb2, authorization_pb2, node_program_pb2)
 _SERVICES = (SERVICE, SECRET_SERVICE, certificate_service.SERVICE)
 
 
