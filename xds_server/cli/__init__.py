@@ -5,6 +5,7 @@ import sys
 import click
 
 from xds_server import __version__
+from xds_server.cli.datapath import datapath
 from xds_server.cli.explain import explain
 from xds_server.cli.placement import placement
 from xds_server.cli.serve import serve
@@ -34,5 +35,5 @@ def main() -> None:
     """offmesh: the control plane of an ambient mesh whose node proxies run on DPUs."""
 
 
-for command in (serve, placement, explain, status, token, version):
+for command in (serve, placement, datapath, explain, status, token, version):
     main.add_command(command)

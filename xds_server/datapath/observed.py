@@ -13,7 +13,5 @@ class Observed:
     held: Program
     jumps: Mapping[Jump, tuple[int, ...]] = field(default_factory=dict)
     """Positions of every jump to a chain of ours, from 1 within its built-in chain; one each is right."""
-    unreadable: tuple[tuple[str, ...], ...] = ()
-    """Of our chains, rules that say what we never say: their chain differs, whatever is wanted."""
     clashes: tuple[str, ...] = ()
     """Foreign objects in the place of ours, each told with what it is and where."""

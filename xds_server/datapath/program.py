@@ -60,13 +60,21 @@ class Mark:
     value: int
     mask: int
 
+    def __post_init__(self) -> None:
+        if not (0 <= self.value < 2**32 and 0 <= self.mask < 2**32):
+            raise InputError(f"mark {self}: expected a value and a mask of 32 bits")
+
     def __str__(self) -> str:
         return f"{self.value:#x}/{self.mask:#x}"
+
+    def includes(self, other: "Mark") -> bool:
+        """Tell whether a packet with this mark has ``other`` too."""
+        return other.mask & ~self.mask == 0 and self.value & other.mask == other.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A tunnel device of ours."""
+    """A tunnel device of ours. Of one that was found, an unspecified ``address`` says that it has none."""
 
     name: str
     type: TunnelType
@@ -75,6 +83,7 @@ class Link:
     port: int
     address: Interface
     mtu: int
+    up: bool = True
 
     def __post_init__(self) -> None:
         check_device(self.name)
@@ -133,20 +142,24 @@ class PolicyRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A route of ours; ``destination`` None is the default."""
+    """A route of ours; ``destination`` None is the default. One of type ``blackhole`` has no device."""
 
     table: int
     destination: Network | None = None
     via: Address | None = None
-    device: str
+    device: str = ""
     src: Address | None = None
     scope_link: bool = False
     onlink: bool = False
     local: bool = False
+    blackhole: bool = False
     family: int = 4
 
     def __post_init__(self) -> None:
-        check_device(self.device)
+        if not self.blackhole:
+            check_device(self.device)
+        elif self.device or self.via:
+            raise InputError(f"route {self.key}: a blackhole has neither device nor gateway")
 
     @property
     def key(self) -> tuple[int, int, str]:

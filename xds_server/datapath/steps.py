@@ -9,7 +9,7 @@ carries them out.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from xds_server.datapath.program import Link, PolicyRule, Route, Sysctl, Table
+from xds_server.datapath.program import Address, Link, Mark, PolicyRule, Route, Sysctl, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,20 @@ class RestoreTable:
     family: int = 4
 
 
+@dataclass(frozen=True, slots=True)
+class TagConnections:
+    """
+    Put a mark on the connections that pods already have, so that these are let pass to their end.
+
+    Concerns each conntrack entry that has one of the addresses as its source, its destination or the
+    source of its replies, and none of the mask's bits in its ctmark: what came out of the proxy, or is let
+    pass already, stays as it is.
+    """
+
+    addresses: tuple[Address, ...]
+    mark: Mark
+
+
 Step: TypeAlias = (
     SetSysctl
     | RestoreSets
@@ -78,4 +92,5 @@ Step: TypeAlias = (
     | AddRule
     | DeleteRule
     | RestoreTable
+    | TagConnections
 )
