@@ -78,7 +78,21 @@ unpack_debian_etcd() {
     rm -rf "$unpacked"
 }
 
+# What the datapath is programmed with; a machine that has them all is left alone.
+install_packages() {
+    if command -v iptables-nft >/dev/null 2>&1 && command -v ipset >/dev/null 2>&1 &&
+        command -v conntrack >/dev/null 2>&1; then
+        return
+    fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        apt-get update -qq || true
+        apt-get install -y -qq iproute2 iptables ipset conntrack >/dev/null && return
+    fi
+    missing "iptables, ipset or conntrack (Debian packages of these names)"
+}
+
 mkdir -p "$folder"
+install_packages
 if install_go; then
     stamp=$(cd "$sources" && cat go.mod go.sum main.go etcd/main.go | sha256sum | cut -d' ' -f1)
     install_command grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$grpcurl_version"
