@@ -52,9 +52,7 @@ async def detect_backend(
         return wanted
     if unread and wanted is None:
         missing = Backend.LEGACY.tool("save")
-        raise KernelError(
-            f"iptables-legacy holds {unread}, and {missing} is not there to read it"
-        )
+        raise KernelError(f"iptables-legacy holds {unread}, and {missing} is not there to read it")
     return choose_backend(uses, wanted)
 
 
