@@ -46,7 +46,6 @@ ROOT_CONFIG_MAPS = {
 REPORTS = {
     Right("", "patch", "nodes/status"),
     Right("default", "create", "events"),
-    Right("default", "patch", "events"),
 }
 ELECTION = {
     Right(NAMESPACE, "create", "leases.coordination.k8s.io"),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -192,8 +193,11 @@ async def test_one_node_that_cannot_be_written_does_not_keep_the_others_from_it(
     reported.nodes.codes["cpu-b"] = code
     async with watching(reported), leading(reported):
         assert reported.nodes.conditions.keys() == {"cpu-a"}
-        calls = reported.nodes.count()["cpu-b"]
         reported.nodes.codes.clear()
+        await reported.to(reported.now + 100.0)
+        # A node that is not there is written when the watch tells that it is.
+        assert reported.status("cpu-b") == (None if code == 404 else "True")
+        calls = reported.nodes.count()["cpu-b"]
         reported.nodes.make_ready("cpu-a", "False")
         reported.nodes.make_ready("cpu-b", "False")
         await reported.to(reported.now + 100.0)
@@ -214,6 +218,50 @@ async def test_a_node_that_is_refused_again_and_again_is_tried_ever_more_rarely_
     assert "condition OffMeshPairReady of node cpu-b is not written: PATCH" in caplog.text
 
 
+@in_virtual_time
+async def test_a_node_that_was_written_is_refused_as_if_for_the_first_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reported = Reported()
+    reported.nodes.codes["cpu-b"] = 422
+    async with watching(reported), leading(reported):
+        await reported.to(300.0)
+        reported.nodes.codes.clear()
+        await reported.to(400.0)
+        reported.nodes.codes["cpu-b"] = 422
+        reported.nodes.make_ready("cpu-b", "False")
+        await reported.to(402.0)
+        assert len([at for at, name in reported.nodes.calls if name == "cpu-b" and at > 399.0]) >= 2
+    assert caplog.text.count("is not written") == 2
+
+
+@in_virtual_time
+async def test_a_node_that_is_made_anew_while_its_pair_is_down_is_told_with_an_event() -> None:
+    async with reporting() as reported:
+        reported.nodes.make_ready("dpu", "False")
+        await reported.to(5.0)
+        remove(reported.registry, Node, "cpu-a")
+        del reported.nodes.conditions["cpu-a"]
+        await reported.to(10.0)
+        reported.nodes.tell("cpu-a", "")
+        await reported.to(15.0)
+        assert reported.status("cpu-a") == "False"
+        about = [event for event in reported.nodes.events if event[0] == "cpu-a"]
+        assert about == [("cpu-a", "Warning", "DPUNotReady")] * 2
+
+
+@in_virtual_time
+async def test_many_conditions_are_written_with_a_pause_after_each() -> None:
+    reported = Reported()
+    for number in range(20):
+        reported.nodes.make_ready(f"cpu-{number}")
+        reported.place(f"cpu-{number}", "dpu")
+    async with watching(reported), leading(reported):
+        moments = [at for at, _ in reported.nodes.calls]
+        assert len(moments) == 22
+        assert all(after - before > 0.019 for before, after in pairwise(moments))
+
+
 @pytest.mark.parametrize("code", [0, 401, 403, 429, 500, 503])
 @in_virtual_time
 async def test_where_none_can_be_written_all_wait_and_are_written_when_it_is_over(
@@ -227,13 +275,38 @@ async def test_where_none_can_be_written_all_wait_and_are_written_when_it_is_ove
         await reported.to(600.0)
         assert reported.nodes.conditions == {}
         assert len(reported.nodes.calls) < 150
+        # What takes no call tells nothing of whether calls work.
+        reported.nodes.make_ready("late")
+        remove(reported.registry, Node, "plain")
+        await reported.to(630.0)
         reported.nodes.is_away = False
         reported.nodes.codes.clear()
-        await reported.to(620.0)
+        await reported.to(650.0)
         assert reported.nodes.conditions.keys() == {"cpu-a", "cpu-b"}
     begins, ends = (record.getMessage() for record in caplog.records)
     assert ends == "writing condition OffMeshPairReady: works again"
     assert code != 403 or begins.endswith("(403): expected patch of nodes/status")
+
+
+@in_virtual_time
+async def test_after_an_outage_the_next_one_is_tried_again_as_soon_as_the_first() -> None:
+    async with reporting() as reported:
+        reported.nodes.codes = dict.fromkeys(("cpu-a", "events"), 503)
+        reported.nodes.make_ready("cpu-a", "False")
+        # Its condition can be written, and the Event of that cannot.
+        reported.nodes.make_ready("cpu-b", "False")
+        await reported.to(600.0)
+        assert reported.nodes.count()["events"] > 5
+        reported.nodes.codes.clear()
+        await reported.to(700.0)
+        for second, failing in ((700.0, "cpu-a"), (800.0, "events")):
+            reported.nodes.codes = {failing: 503}
+            reported.nodes.make_ready("cpu-a", "True" if failing == "cpu-a" else "False")
+            await reported.to(second + 4.0)
+            tries = [at for at, name in reported.nodes.calls if name == failing and at > second]
+            assert tries[1] - tries[0] < 0.3
+            reported.nodes.codes.clear()
+            await reported.to(second + 100.0)
 
 
 class TestEvents:
@@ -266,10 +339,11 @@ class TestEvents:
         assert ends == "writing Events about pairs: works again"
         assert code != 403 or begins.endswith("(403): expected create of events in namespace default")
 
+    @pytest.mark.parametrize("code", [400, 422])
     @in_virtual_time
-    async def test_one_that_never_can_be_written_does_not_keep_the_next_from_it(self) -> None:
+    async def test_one_that_never_can_be_written_does_not_keep_the_next_from_it(self, code: int) -> None:
         async with reporting() as reported:
-            reported.nodes.codes["events"] = 422
+            reported.nodes.codes["events"] = code
             reported.nodes.make_ready("cpu-a", "False")
             await reported.to(10.0)
             reported.nodes.codes.clear()
