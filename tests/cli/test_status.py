@@ -125,7 +125,14 @@ async def test_no_text_of_a_client_reaches_the_terminal_as_a_command(
 
 def test_pairs_that_are_down_are_shown_with_their_reasons(capsys: pytest.CaptureFixture[str]) -> None:
     told = {"cpuNode": "cpu-a", "dpuNode": "dpu-a", "forSeconds": 3.0, "reasons": ["LeaseExpired"]}
-    placement = {"pairs": [], "singles": [], "conflicts": [], "failure": [], "loadedAt": None, "path": "map"}
+    placement: dict[str, object] = {
+        "pairs": [],
+        "singles": [],
+        "conflicts": [],
+        "failure": [],
+        "loadedAt": None,
+        "path": "map",
+    }
     problems = {"inputs": [], "derived": [], "counts": {"inputs": 0, "derived": 0, "reported": 0}}
     report = {
         "ready": True,
