@@ -21,9 +21,14 @@ from xds_server.datapath.program import (
     Table,
     TunnelType,
 )
+from xds_server.datapath.steps import RestoreSets, RestoreTable, Step
 
 PODS = "ztunnel-pods-ips"
 POD_1, POD_2 = IPv4Address("10.244.0.2"), IPv4Address("10.244.0.3")
+SKIP = Mark(0x220, 0x220)
+CREATE_NEW = f"create {PODS}-new hash:ip family inet comment"
+JUMP = "PREROUTING -j ztunnel-PREROUTING"
+INSERT = "-I PREROUTING 1 -j ztunnel-PREROUTING"
 GATEWAY, HOST = IPv4Address("192.168.126.2"), IPv4Address("10.244.1.1")
 OUTBOUND = Mark(0x100, 0x100)
 IN = Link(
@@ -74,3 +79,23 @@ def observed(positions: Positions | None = None, **other: Any) -> Observed:
 def planned(observed: Observed, **wanted: Any) -> Plan:
     """Return the plan to the example, but for what is given."""
     return plan(observed, replace(NODE, **wanted))
+
+
+def steps(plan: Plan) -> list[Step]:
+    return [planned.step for planned in plan.steps]
+
+
+def undo(plan: Plan) -> list[tuple[Step, ...]]:
+    return [planned.undo for planned in plan.steps]
+
+
+def mangle(*lines: str) -> RestoreTable:
+    return RestoreTable(Table.MANGLE, ("*mangle", *lines, "COMMIT"))
+
+
+def sets(*lines: str) -> RestoreSets:
+    return RestoreSets(lines)
+
+
+def pods(*members: tuple[Address, str]) -> tuple[IpSet, ...]:
+    return (IpSet(PODS, frozenset(members)),)

@@ -1,49 +1,44 @@
 """The commands that a plan prints are no picture of it: typed into a shell they do what the plan does."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 
-from tests.datapath.node_namespaces import BACKENDS, LACKING, NodeNamespace, node_namespace
-from tests.datapath.nodes import CPU, DPU, NAMES
+from tests.datapath.nodes import CPU, DPU
+from tests.datapath.real_kernels import NOTHING, VXLAN_NAMES, content, dpu_node, hold, planned
+from tests.helpers.scratch_node import UPLINK, VETH, ScratchNode, needs_root
 from xds_server.datapath.inputs import NodeInputs, Ztunnel
-from xds_server.datapath.observed import Observed
-from xds_server.datapath.plan import NOTHING, Plan, plan, removal
+from xds_server.datapath.kernel import Kernel
+from xds_server.datapath.observe import observe
+from xds_server.datapath.plan import Plan
 from xds_server.datapath.plan_json import as_json
-from xds_server.datapath.plan_tables import wanted_positions
 from xds_server.datapath.plan_text import as_text
-from xds_server.datapath.program import Program, TunnelType
 from xds_server.datapath.programs import PROGRAMS
 
-VXLAN = replace(NAMES, tunnel_type=TunnelType.VXLAN)
-MOVED = replace(DPU, ztunnel=Ztunnel(address=IPv4Address("10.244.1.9"), device="veth1ae58883"))
+pytestmark = needs_root
 
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"needs {', '.join(LACKING)}")
-
-
-@pytest.fixture
-def node() -> Iterator[NodeNamespace]:
-    with node_namespace("typed") as node:
-        yield node
+MOVED = dpu_node(replace(DPU, ztunnel=Ztunnel(address=IPv4Address("10.244.1.9"), device=VETH)))
 
 
-def type_in(node: NodeNamespace, plan: Plan, backend: str) -> None:
-    node.run("bash", stdin=as_text(plan, backend).partition("# commands\n")[2])
+# conntrack calls it a failure if there is no connection to mark.
+SHELL = """\
+set -e
+conntrack() { command conntrack "$@" || [ $? = 1 ]; }
+"""
 
 
-def type_back(node: NodeNamespace, plan: Plan, backend: str) -> None:
-    for step in reversed(as_json(plan, backend)["steps"]):
+def type_in(node: ScratchNode, plan: Plan, kernel: Kernel) -> None:
+    commands = as_text(plan, kernel.backend).partition("# commands\n")[2]
+    node.run("bash", stdin=SHELL + commands)
+
+
+def type_back(node: ScratchNode, plan: Plan, kernel: Kernel) -> None:
+    for step in reversed(as_json(plan, kernel.backend)["steps"]):
         for command in step["undo"]:
             node.run(*command["argv"], stdin=command.get("stdin", ""))
 
 
-def holding(program: Program) -> Observed:
-    return Observed(held=replace(program, sysctls=()), jumps=wanted_positions(program))
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("name", "inputs"),
     [
@@ -54,29 +49,28 @@ def holding(program: Program) -> Observed:
         ("pod_routes", DPU),
     ],
 )
-def test_a_program_is_typed_in_and_away_again(
-    node: NodeNamespace, backend: str, name: str, inputs: NodeInputs
+async def test_a_program_is_typed_in_and_away_again(
+    node: ScratchNode, kernel: Kernel, name: str, inputs: NodeInputs
 ) -> None:
-    program = PROGRAMS[name](inputs, VXLAN)
-    before = node.state(backend)
-    type_in(node, plan(Observed(held=NOTHING), program), backend)
-    assert node.state(backend) != before
-    type_in(node, removal(holding(program)), backend)
-    assert node.state(backend) == before
+    for device in ("veth2", "veth7", "veth9"):
+        node.ip(f"link add {device} type veth peer name {device}-pod")
+    for address in (f"{CPU.address}/24", f"{CPU.host_ip}/32"):
+        node.ip(f"address add {address} dev {UPLINK}")
+    others = node.others(kernel.backend)
+    program = PROGRAMS[name](inputs, VXLAN_NAMES)
+    type_in(node, await planned(kernel, program), kernel)
+    assert (await planned(kernel, program)).steps == ()
+    type_in(node, await planned(kernel, NOTHING), kernel)
+    assert (await planned(kernel, NOTHING)).steps == ()
+    assert node.others(kernel.backend) == others
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_when_ztunnel_moves_its_links_are_made_again_and_the_way_back_is_typed_as_well(
-    node: NodeNamespace, backend: str
-) -> None:
-    program, moved = (PROGRAMS["dpu_node"](inputs, VXLAN) for inputs in (DPU, MOVED))
-    type_in(node, plan(Observed(held=NOTHING), program), backend)
-    before = node.state(backend)
-    change = plan(holding(program), moved)
-    type_in(node, change, backend)
-    there = node.state(backend)
-    assert "10.244.1.9" in there["tables"]
-    assert "10.244.1.2 " not in there["routes"]
-    assert "blackhole" not in there["routes"]
-    type_back(node, change, backend)
-    assert node.state(backend) == before
+async def test_the_way_back_is_typed_as_well(node: ScratchNode, kernel: Kernel) -> None:
+    """From a change that holds routes up while links are made again."""
+    await hold(kernel, dpu_node())
+    before = content(await observe(kernel, dpu_node()))
+    change = await planned(kernel, MOVED)
+    type_in(node, change, kernel)
+    assert (await planned(kernel, MOVED)).steps == ()
+    type_back(node, change, kernel)
+    assert content(await observe(kernel, dpu_node())) == before

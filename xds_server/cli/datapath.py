@@ -16,6 +16,7 @@ from xds_server.cli.logs import log_options
 from xds_server.cli.terminal import format_option, printable
 from xds_server.datapath import execute
 from xds_server.datapath.backend import detect_backend
+from xds_server.datapath.inputs import NodeInputs
 from xds_server.datapath.inputs_file import parse_inputs, parse_names
 from xds_server.datapath.kernel import Backend, Kernel
 from xds_server.datapath.names import Names
@@ -43,12 +44,13 @@ _PROGRAM = flag(
     type=click.Choice(list(PROGRAMS)),
     metavar="NAME",
 )
-_FILE = flag(
+_FILE = click.option(
     "--file",
-    None,
-    "The node: who it is, its pair, its pods (docs/datapath.md).",
     required=True,
     type=click.Path(path_type=Path),
+    envvar="OFFMESH_FILE",
+    show_envvar=True,
+    help="The node: who it is, its pair, its pods (docs/datapath.md).",
 )
 _FILE_OF_NAMES = flag(
     "--file",
@@ -78,16 +80,17 @@ class _Asked:
     netns: str
     backend: Backend | None
 
-    @classmethod
-    def by_flags(cls, flags: dict[str, Any]) -> "_Asked":
-        names, desired = Names(), NOTHING
-        if flags["file"] is not None:
-            text, where = _read(flags["file"]), str(flags["file"])
-            names = parse_names(text, where)
-            if "program" in flags:
-                desired = _program(flags["program"], text, where, names)
-        backend = Backend(flags["backend"]) if flags["backend"] else None
-        return cls(desired, names, flags["netns"], backend)
+
+def _asked(flags: dict[str, Any]) -> _Asked:
+    """Return what the flags say; a command without ``--program`` wants nothing held."""
+    names, desired = Names(), NOTHING
+    if flags["file"] is not None:
+        text, where = _read(flags["file"]), str(flags["file"])
+        names = parse_names(text, where)
+        if "program" in flags:
+            desired = _program(flags["program"], parse_inputs(text, where), names)
+    backend = Backend(flags["backend"]) if flags["backend"] else None
+    return _Asked(desired, names, flags["netns"], backend)
 
 
 def _with(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -104,7 +107,7 @@ def datapath() -> None:
 @_with(_PROGRAM, _FILE)
 def plan(*, form: str, **flags: Any) -> None:
     """Print what `apply` would change, and by which commands. Nothing is touched."""
-    kernel, found = asyncio.run(_look(_Asked.by_flags(flags)))
+    kernel, found = asyncio.run(_look(_asked(flags)))
     _show(found, kernel, form, as_text(found, kernel.backend))
 
 
@@ -116,14 +119,14 @@ def apply(*, form: str, **flags: Any) -> None:
 
     Whole or, when a step fails, not at all; what has changed is printed.
     """
-    _change(_Asked.by_flags(flags), form)
+    _change(_asked(flags), form)
 
 
 @datapath.command()
 @_with(_PROGRAM, _FILE)
 def check(*, form: str, **flags: Any) -> None:
     """Name what differs, and exit 1 if anything does. Nothing is touched."""
-    kernel, found = asyncio.run(_look(_Asked.by_flags(flags)))
+    kernel, found = asyncio.run(_look(_asked(flags)))
     ok = not (found.changes or found.clashes)
     _show(found, kernel, form, f"ok: the kernel holds {found.program}" if ok else changes_text(found))
     if not ok:
@@ -138,7 +141,7 @@ def clean(*, form: str, **flags: Any) -> None:
 
     Except for the sysctls, which others may need by now; what is gone is printed.
     """
-    _change(_Asked.by_flags(flags), form, cleaning=True)
+    _change(_asked(flags), form, cleaning=True)
 
 
 async def _look(asked: _Asked, *, cleaning: bool = False) -> tuple[Kernel, Plan]:
@@ -152,7 +155,8 @@ async def _look(asked: _Asked, *, cleaning: bool = False) -> tuple[Kernel, Plan]
 
 def _change(asked: _Asked, form: str, *, cleaning: bool = False) -> None:
     kernel, done = asyncio.run(_do(asked, cleaning=cleaning))
-    steps = f"\ndone in {len(done.steps)} steps" if done.steps else ""
+    count = len(done.steps)
+    steps = f"\ndone in {count} step{'s' * (count > 1)}" if count else ""
     _show(done, kernel, form, changes_text(done) + steps)
 
 
@@ -187,16 +191,9 @@ def _read(path: Path) -> str:
         raise InputError(f"--file {path}: expected a text in UTF-8") from None
 
 
-def _program(stated: tuple[str, ...], text: str, where: str, names: Names) -> Program:
-    inputs = parse_inputs(text, where)
-    chosen = tuple(dict.fromkeys(stated)) or (DEFAULT_PROGRAMS[inputs.role],)
-    made = combine(*(PROGRAMS[name](inputs, names) for name in chosen))
-    places = [(chain.table, chain.name) for chain in made.chains]
-    if len(set(places)) < len(places):
-        raise InputError(
-            f"--program {' and '.join(chosen)}: they have chains of one name: expected one of them"
-        )
-    return made
+def _program(stated: tuple[str, ...], inputs: NodeInputs, names: Names) -> Program:
+    chosen = stated or (DEFAULT_PROGRAMS[inputs.role],)
+    return combine(*(PROGRAMS[name](inputs, names) for name in chosen))
 
 
 def _show(shown: Plan, kernel: Kernel, form: str, text: str) -> None:

@@ -5,13 +5,15 @@ Whoever changes a bit of ours sends packets astray; whoever asks for one takes o
 ask that bits of ours are not there is no clash: that is how others keep out of our way.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from xds_server.datapath.observe_iptables import ForeignRule
 from xds_server.datapath.observe_rules import SeenRule
-from xds_server.datapath.program import Mark, Program
+from xds_server.datapath.program import Program
 
 _ALL_BITS = 0xFFFFFFFF
+_MARK = re.compile(r"(0x[0-9a-f]+|\d+)(?:/(0x[0-9a-f]+|\d+))?")
 _ASKS = ("--mark",)
 _PUTS = ("--set-xmark", "--set-mark", "--tproxy-mark")
 _COPIES = ("--restore-mark", "--save-mark")
@@ -52,25 +54,27 @@ def bits_changed(options: Mapping[str, str]) -> int:
     bits = 0
     for option in _PUTS:
         if option in options:
-            mark = read_mark(options[option])
+            value, mask = _read(options[option])
             # A bit outside of the mask is flipped by ``--set-xmark``.
-            bits |= mark.value | mark.mask
+            bits |= value | mask
     if any(option in options for option in _COPIES):
-        for mask in _MASKS:
-            bits |= int(options.get(mask, str(_ALL_BITS)), 0)
+        for each in _MASKS:
+            bits |= _read(options[each])[0] if each in options else _ALL_BITS
     return bits
-
-
-def read_mark(text: str) -> Mark:
-    """Return a mark as iptables prints it: ``value/mask``, or a value alone, which means all bits."""
-    value, _, mask = text.partition("/")
-    return Mark(int(value, 0), int(mask, 0) if mask else _ALL_BITS)
 
 
 def _bits_asked(words: tuple[str, ...]) -> int:
     bits = 0
     for place, word in enumerate(words[:-1]):
         if word in _ASKS:
-            mark = read_mark(words[place + 1])
-            bits |= mark.value & mark.mask
+            value, mask = _read(words[place + 1])
+            bits |= value & mask
     return bits
+
+
+def _read(text: str) -> tuple[int, int]:
+    """Return value and mask; a value alone is one of all bits, and what is no number has none: a comment."""
+    found = _MARK.fullmatch(text)
+    if found is None:
+        return 0, 0
+    return int(found[1], 0), int(found[2], 0) if found[2] else _ALL_BITS

@@ -109,7 +109,10 @@ class Netlink:
     def _send(self, kind: int, flags: int, body: bytes) -> int:
         self._sequence += 1
         header = HEADER.pack(HEADER.size + len(body), kind, flags, self._sequence, 0)
-        self._socket.send(header + body)
+        try:
+            self._socket.send(header + body)
+        except OSError as error:
+            raise RefusedError(error.errno or errno.ETIMEDOUT) from error
         return self._sequence
 
     def _answers(self, sequence: int) -> Iterator[tuple[int, bytes]]:

@@ -1,6 +1,6 @@
 """What a kernel holds of ours, and what of others is in the way of what is wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from xds_server.datapath.clashes import Seen, clashes_between
 from xds_server.datapath.kernel import Kernel, Place, within
@@ -17,6 +17,8 @@ from xds_server.datapath.sysctls import read_sysctl
 from xds_server.datapath.table_names import table_names
 
 _NAMES = Names()
+_OF_LINKS = ("rp_filter", "accept_local")
+"""What programs set of the links they make."""
 
 
 async def observe(kernel: Kernel, desired: Program, names: Names = _NAMES) -> Observed:
@@ -62,10 +64,11 @@ def look(place: Place, desired: Program, names: Names) -> Observed:
 def _held(seen: Seen, desired: Program) -> Program:
     wanted = {link.name: link for link in desired.links}
     links = (each.as_ours(wanted.get(each.name)) for each in seen.devices if each.name in seen.own_links)
+    held_links = tuple(link for link in links if link)
     return Program(
         name="held",
-        links=tuple(link for link in links if link),
-        sysctls=tuple(_sysctls(desired)),
+        links=held_links,
+        sysctls=tuple(_sysctls(desired, [link.name for link in held_links])),
         sets=tuple(each.ipset for each in seen.sets if not each.strange),
         chains=seen.tables.chains,
         jumps=tuple(seen.tables.jumps),
@@ -80,8 +83,10 @@ def _sets(place: Place, names: Names) -> tuple[SeenSet, ...]:
     return tuple(each for name in there for each in read_sets(place.said(("ipset", "save", name))))
 
 
-def _sysctls(desired: Program) -> list[Sysctl]:
-    values = {sysctl.path: read_sysctl(sysctl.path) for sysctl in desired.sysctls}
+def _sysctls(desired: Program, links: Iterable[str]) -> list[Sysctl]:
+    """Return those asked for, and those of links of ours, which go with them when they are deleted."""
+    of_links = [f"net/ipv4/conf/{link}/{key}" for link in links for key in _OF_LINKS]
+    values = {path: read_sysctl(path) for path in (*(sysctl.path for sysctl in desired.sysctls), *of_links)}
     return [Sysctl(path, value) for path, value in values.items() if value is not None]
 
 

@@ -92,7 +92,7 @@ def devices_of(netlink: Netlink) -> Mapping[int, Device]:
     addresses: dict[int, list[Interface]] = {}
     for index, address in read_addresses(netlink.dump(requests.GET_ADDRESS, requests.all_addresses())):
         addresses.setdefault(index, []).append(address)
-    found = (_device(body, addresses) for body in netlink.dump(requests.GET_LINK, requests.all_links()))
+    found = (read_device(body, addresses) for body in netlink.dump(requests.GET_LINK, requests.all_links()))
     return {device.index: device for device in found}
 
 
@@ -107,19 +107,8 @@ def read_addresses(bodies: Iterable[bytes]) -> Iterator[tuple[int, Interface]]:
             yield index, interface((packed, length))
 
 
-def address(packed: bytes | None) -> Address | None:
-    """Return an address from its bytes; None for none, and for the unspecified one."""
-    if not packed or not any(packed):
-        return None
-    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
-
-
-def number(packed: bytes | None) -> int:
-    """Return a number from its bytes, in the order of this machine."""
-    return int.from_bytes(packed or b"", sys.byteorder)
-
-
-def _device(body: bytes, addresses: Mapping[int, list[Interface]]) -> Device:
+def read_device(body: bytes, addresses: Mapping[int, list[Interface]]) -> Device:
+    """Return a link from the body of its message."""
     _family, _hardware, index, flags, _change = _LINK.unpack_from(body)
     found = attributes(body, _LINK.size)
     info = attributes(found.get(_INFO, b""))
@@ -134,6 +123,18 @@ def _device(body: bytes, addresses: Mapping[int, list[Interface]]) -> Device:
         table=number(data.get(_VRF_TABLE)) if kind == "vrf" else 0,
         addresses=tuple(addresses.get(index, ())),
     )
+
+
+def address(packed: bytes | None) -> Address | None:
+    """Return an address from its bytes; None for none, and for the unspecified one."""
+    if not packed or not any(packed):
+        return None
+    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+
+
+def number(packed: bytes | None) -> int:
+    """Return a number from its bytes, in the order of this machine."""
+    return int.from_bytes(packed or b"", sys.byteorder)
 
 
 def _tunnel(kind: str, data: Mapping[int, bytes]) -> Tunnel | None:

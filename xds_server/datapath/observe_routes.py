@@ -59,8 +59,9 @@ def routes_of(
             return
         raise
     for body in bodies:
-        # An old kernel tells of all, whatever is asked for.
-        if (body[5] == PROTOCOL) == (protocol == PROTOCOL):
+        # An old kernel tells of all, whatever is asked for, and one without a family of the others.
+        is_asked_for = (body[5] == PROTOCOL) == (protocol == PROTOCOL)
+        if is_asked_for and body[0] == requests.family_of(version):
             seen = read_route(body, devices)
             if table in (0, seen.table):
                 yield seen

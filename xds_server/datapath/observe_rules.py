@@ -51,7 +51,7 @@ def rules_of(netlink: Netlink) -> Iterator[SeenRule]:
             if error.code in NOTHING_THERE:
                 continue
             raise
-        yield from map(read_rule, bodies)
+        yield from (read_rule(body) for body in bodies if body[0] == requests.family_of(version))
 
 
 def read_rule(body: bytes) -> SeenRule:

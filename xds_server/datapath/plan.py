@@ -47,7 +47,7 @@ class Plan:
 
 
 def plan(observed: Observed, desired: Program, names: Names = _NAMES) -> Plan:
-    """Return what makes a kernel hold a program."""
+    """Return what makes a kernel hold a program; ``names`` are those it was made with."""
     return Plan(
         program=desired.name,
         changes=tuple(changes_between(observed, desired)),

@@ -9,6 +9,7 @@ sets and links by theirs, rules and routes by the protocol number and the priori
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from xds_server.exceptions import InputError
@@ -87,6 +88,16 @@ class Link:
 
     def __post_init__(self) -> None:
         check_device(self.name)
+
+    @property
+    def mac(self) -> str:
+        """
+        Its hardware address: the same one each time it is made.
+
+        The far end has it among its neighbours, and would go on sending to another one for a while.
+        """
+        digest = sha256(f"{self.name} {self.address}".encode()).digest()
+        return ":".join(f"{octet:02x}" for octet in (0x02, *digest[:5]))
 
 
 @dataclass(frozen=True, slots=True, order=True)

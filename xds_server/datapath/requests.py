@@ -5,7 +5,6 @@ pyroute2 knows how the kernel wants them laid out.
 """
 
 import socket
-from hashlib import sha256
 from typing import Any
 
 from pyroute2.netlink.rtnl.fibmsg import fibmsg  # type: ignore[import-untyped]
@@ -46,7 +45,7 @@ def new_link(link: Link) -> bytes:
     attributes = [
         ("IFLA_IFNAME", link.name),
         ("IFLA_MTU", link.mtu),
-        ("IFLA_ADDRESS", mac_of(link)),
+        ("IFLA_ADDRESS", link.mac),
         ("IFLA_LINKINFO", info),
     ]
     return _body(message, attributes)
@@ -121,16 +120,6 @@ def all_links() -> bytes:
 
 def all_addresses() -> bytes:
     return _body(ifaddrmsg(), [])
-
-
-def mac_of(link: Link) -> str:
-    """
-    Return the hardware address of a tunnel: the same one each time it is made.
-
-    The far end has it in its neighbour table, and would send to the old one for a while.
-    """
-    digest = sha256(f"{link.name} {link.address}".encode()).digest()
-    return ":".join(f"{octet:02x}" for octet in (0x02, *digest[:5]))
 
 
 def _tunnel(link: Link) -> list[tuple[str, Any]]:

@@ -1,10 +1,12 @@
 """Names that iproute2 knows tables by: who names a table means to use it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 _FOLDERS = (Path("/usr/share/iproute2"), Path("/usr/lib/iproute2"), Path("/etc/iproute2"))
-_FIRST_OF_KERNEL, _LAST_OF_KERNEL = 253, 255
+_OF_KERNEL = (0, 253, 254, 255)
+_NAMED = re.compile(r"\s*(0x[0-9a-fA-F]+|[1-9]\d*)\s+(\S+)\s*")
 
 
 def table_names(folders: Iterable[Path] = _FOLDERS) -> Mapping[int, str]:
@@ -23,7 +25,6 @@ def _read(path: Path) -> Iterator[tuple[int, str]]:
     except OSError:
         return
     for line in lines:
-        match line.partition("#")[0].split():
-            case [number, name] if number.isdecimal() or number.startswith("0x"):
-                if int(number, 0) and not _FIRST_OF_KERNEL <= int(number, 0) <= _LAST_OF_KERNEL:
-                    yield int(number, 0), name
+        named = _NAMED.fullmatch(line.partition("#")[0])
+        if named and (number := int(named[1], 0)) not in _OF_KERNEL:
+            yield number, named[2]
