@@ -3,7 +3,7 @@
 import struct
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_network
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ numbers = st.integers(1, 2**32 - 1)
 
 @st.composite
 def routes(draw: st.DrawFn) -> Route:
-    family = draw(st.sampled_from([4, 6]))
+    family: Literal[4, 6] = draw(st.sampled_from([4, 6]))
     addresses = st.ip_addresses(v=family).filter(lambda address: not address.is_unspecified)
     networks = st.builds(
         lambda address, length: ip_network((address, length), strict=False),
