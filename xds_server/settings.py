@@ -25,6 +25,15 @@ class MeshSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatapathSettings:
+    """What the agents of all nodes are told alike."""
+
+    tunnel_type: Literal["geneve", "vxlan"] = "geneve"
+    capture_dns: bool = False
+    """Whether ztunnel answers meshed pods' DNS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
     """How long streams and stalled writes live; all times in seconds."""
 
@@ -104,6 +113,7 @@ class ServeSettings:
     health_address: str = ":8080"
     ready_file: Path | None = None
     mesh: MeshSettings = field(default_factory=MeshSettings)
+    datapath: DatapathSettings = field(default_factory=DatapathSettings)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
     cluster: ClusterSettings | None = None

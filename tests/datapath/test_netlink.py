@@ -97,6 +97,8 @@ def test_what_never_stops_changing_is_told(ends: tuple[Netlink, socket.socket]) 
     playing.start()
     with pytest.raises(RefusedError, match="it changes all the time"):
         netlink.dump(26, b"")
+    kernel.shutdown(socket.SHUT_RD)
+    playing.join()
 
 
 def test_a_dump_that_fails_at_its_end_is_told(ends: tuple[Netlink, socket.socket]) -> None:

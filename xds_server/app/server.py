@@ -87,7 +87,8 @@ class Server:
         told = Told(registry, self._identity, self._liveness)
         self._election = candidate(settings, self._inputs, told)
         secrets = self._identity.secrets if self._identity else None
-        agents = Agents(Programs(registry, mesh, settings.mesh), settings.identity.agent_accounts)
+        programs = Programs(registry, mesh, settings.mesh, settings.datapath)
+        agents = Agents(programs, settings.identity.agent_accounts)
         self._ads = AggregatedDiscoveryService(self._catalog, clients, settings.streams, secrets, agents)
         self._plain = GrpcServer(self._handlers(NoAuthentication()), settings.streams)
         self._secure = (

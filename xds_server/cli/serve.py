@@ -20,7 +20,14 @@ from xds_server.cli.progress import LoadProgress
 from xds_server.exceptions import InputError
 from xds_server.identity.server_certificate import is_server_name
 from xds_server.identity.spiffe import parse_account
-from xds_server.settings import ClusterSettings, IdentitySettings, MeshSettings, ServeSettings, StreamSettings
+from xds_server.settings import (
+    ClusterSettings,
+    DatapathSettings,
+    IdentitySettings,
+    MeshSettings,
+    ServeSettings,
+    StreamSettings,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +80,17 @@ _METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregated
     "--agent-accounts",
     ",".join(_DEFAULTS.identity.agent_accounts),
     "Service accounts (namespace/name, by commas) of node agents: each is told the datapath of its node.",
+)
+@_flag(
+    "--tunnel-type",
+    _DEFAULTS.datapath.tunnel_type,
+    "Type of the tunnels to ztunnels' pods, which agents are told; vxlan where kernels have no geneve.",
+    type=click.Choice(["geneve", "vxlan"]),
+)
+@_flag(
+    "--capture-dns/--no-capture-dns",
+    _DEFAULTS.datapath.capture_dns,
+    "Whether meshed pods' DNS is sent to ztunnel, which must be told to answer it.",
 )
 @_flag("--token-audience", _DEFAULTS.identity.token_audience, "Audience that tokens must be made for.")
 @_flag("--tls-san", (), "Further name or IP address of the secure port. Repeatable.", multiple=True)
@@ -142,6 +160,7 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
         cluster=cluster,
         http_hosts=tuple(flags["http_host"]),
         mesh=MeshSettings(**mesh),
+        datapath=DatapathSettings(tunnel_type=flags["tunnel_type"], capture_dns=flags["capture_dns"]),
         identity=_identity_settings(flags),
         streams=StreamSettings(**streams),
         **same,

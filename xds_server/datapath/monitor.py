@@ -8,7 +8,7 @@ those looks for himself now and then. Our own writes are news as well.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from errno import ENOBUFS
 from functools import partial
 
@@ -40,7 +40,10 @@ LOST = "lost"
 class Monitor:
     """Gathers news from the moment it is made; see :func:`monitored`."""
 
-    def __init__(self, prefix: str, quiet: float, longest: float) -> None:
+    def __init__(
+        self, prefix: str, quiet: float, longest: float, sockets: Sequence[socket.socket] = ()
+    ) -> None:
+        self._sockets = sockets
         self._prefix = prefix.encode()
         self._quiet, self._longest = quiet, longest
         self._kinds: set[str] = set()
@@ -52,13 +55,22 @@ class Monitor:
 
         Changes that follow each other closely are told of at once.
         """
-        await self._news.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._longest):
-                await self._fall_quiet()
+        while True:
+            await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._longest):
+                    await self._fall_quiet()
+            self._news.clear()
+            kinds, self._kinds = frozenset(self._kinds), set()
+            if kinds:
+                return kinds
+
+    def forget(self) -> None:
+        """Take all news up to now for known: whoever looks after this sees what they tell of."""
+        for opened in self._sockets:
+            self.receive(opened)
+        self._kinds.clear()
         self._news.clear()
-        kinds, self._kinds = frozenset(self._kinds), set()
-        return kinds
 
     def receive(self, opened: socket.socket) -> None:
         """Take in all the news a socket has."""
@@ -108,7 +120,7 @@ async def monitored(
 
     """
     sockets = await in_thread(partial(_open, kernel))
-    loop, monitor = asyncio.get_running_loop(), Monitor(prefix, quiet, longest)
+    loop, monitor = asyncio.get_running_loop(), Monitor(prefix, quiet, longest, sockets)
     try:
         for opened in sockets:
             loop.add_reader(opened, monitor.receive, opened)

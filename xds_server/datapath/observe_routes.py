@@ -15,7 +15,7 @@ from typing import Any
 from xds_server.datapath import requests
 from xds_server.datapath.netlink import Netlink, RefusedError, attributes
 from xds_server.datapath.observe_links import Device, address, number
-from xds_server.datapath.program import PROTOCOL, Network, Route
+from xds_server.datapath.program import MAIN, PROTOCOL, Address, Network, Route
 
 FAMILIES = (4, 6)
 NOTHING_THERE = (ENOENT, EAFNOSUPPORT, EOPNOTSUPP)
@@ -38,6 +38,8 @@ class SeenRoute:
     protocol: int
     destination: Network | None
     text: str
+    device: str = ""
+    """Of one that leads to it without a gateway."""
     ours: Route | None = None
 
 
@@ -65,6 +67,22 @@ def routes_of(
             seen = read_route(body, devices)
             if table in (0, seen.table):
                 yield seen
+
+
+def host_routes_of(
+    netlink: Netlink, version: int, devices: Mapping[int, Device]
+) -> Iterator[tuple[Address, str]]:
+    """
+    Yield each address that the table ``main`` has behind a device of this node, with that device.
+
+    Raises:
+        RefusedError: the kernel does not tell.
+
+    """
+    length = 128 if version == 6 else 32
+    for seen in routes_of(netlink, version, devices, table=MAIN):
+        if seen.destination and seen.destination.prefixlen == length and seen.device:
+            yield seen.destination.network_address, seen.device
 
 
 def read_route(body: bytes, devices: Mapping[int, Device]) -> SeenRoute:
@@ -101,6 +119,7 @@ def read_route(body: bytes, devices: Mapping[int, Device]) -> SeenRoute:
         protocol=protocol,
         destination=said["destination"],
         text=_text(_KINDS.get(kind, f"type {kind} "), said, protocol),
+        device=said["device"] if kind == requests.UNICAST and gateway is None else "",
         ours=None if strange or protocol != PROTOCOL else Route(**said),
     )
 

@@ -42,6 +42,11 @@ def _changes(plan: Plan) -> Iterator[str]:
             yield from _told(change)
 
 
+def change_line(change: Change) -> str:
+    """Return a change in one line, with its kind."""
+    return f"{change.sign} {change.kind} {_object(change, change.wanted or change.now)}"
+
+
 def _told(change: Change) -> Iterator[str]:
     line = f"  {change.sign} {_object(change, change.wanted or change.now)}"
     if change.sign is Sign.CHANGED and change.now:

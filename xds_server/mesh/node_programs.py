@@ -8,6 +8,7 @@ second cluster, a node's name counts only within its own.
 
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,12 +20,13 @@ from xds_server.mesh.placement import Placement
 from xds_server.mesh.workloads import is_ready
 from xds_server.objects.kubernetes import Node, Pod
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
-from xds_server.settings import MeshSettings
+from xds_server.settings import DatapathSettings, MeshSettings
 from xds_server.store.collection import Collection, Index
 from xds_server.store.derive import Fetch, Mapped
 from xds_server.store.graph import Graph
 
 _ZTUNNEL = "ztunnel"
+_IPV4_BYTES = 4
 
 
 class NodeRange(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +35,7 @@ class NodeRange(msgspec.Struct, frozen=True, gc=False):
     name: str
     addresses: tuple[bytes, ...]
     pod_cidrs: tuple[tuple[bytes, int], ...]
+    uplink: str = ""
 
 
 class ZtunnelPod(msgspec.Struct, frozen=True, gc=False):
@@ -65,14 +68,21 @@ class ClusterNodes:
         return ZtunnelPod(uid_of(pod), pod.spec.node_name, addresses, is_ready(pod))
 
 
+class Around(NamedTuple):
+    """What programs are derived with, beside nodes."""
+
+    placement: Placement
+    meshed: MeshedPods
+    settings: DatapathSettings
+
+
 class NodePrograms:
     """The resources of one cluster's nodes; ``dpus`` are the nodes that DPU nodes are among."""
 
-    def __init__(
-        self, graph: Graph, placement: Placement, meshed: MeshedPods, own: ClusterNodes, dpus: ClusterNodes
-    ) -> None:
-        self._placement = placement
-        self._meshed = meshed
+    def __init__(self, graph: Graph, around: Around, own: ClusterNodes, dpus: ClusterNodes) -> None:
+        self._placement = around.placement
+        self._meshed = around.meshed
+        self._options = _options(around.settings)
         self._own = own
         self._dpus = dpus
         self._one_cluster = own is dpus
@@ -87,12 +97,12 @@ class NodePrograms:
             return self._cpu_node(fetch, node, placed[0].dpu_node)
         if self._one_cluster and fetch.group(self._placement.placed_by_dpu, node.name):
             return self._dpu(fetch, node.name, node)
-        message = _begun(node, api.NodeProgram.SINGLE)
+        message = self._begun(node, api.NodeProgram.SINGLE)
         self._fill(fetch, message, (node.name,), (node.name, self._own))
         return message.SerializeToString(deterministic=True)
 
     def _cpu_node(self, fetch: Fetch, node: NodeRange, dpu_node: str) -> bytes:
-        message = _begun(node, api.NodeProgram.CPU)
+        message = self._begun(node, api.NodeProgram.CPU)
         message.peers.append(_peer(fetch, self._dpus, dpu_node))
         self._fill(fetch, message, (node.name,), (dpu_node, self._dpus))
         return message.SerializeToString(deterministic=True)
@@ -100,11 +110,22 @@ class NodePrograms:
     def _dpu(self, fetch: Fetch, _key: str, node: NodeRange) -> bytes:
         placed = fetch.group(self._placement.placed_by_dpu, node.name)
         cpu_nodes = [pair.cpu_node for pair in placed if pair.cpu_node]
-        message = _begun(node, api.NodeProgram.DPU)
+        message = self._begun(node, api.NodeProgram.DPU)
         message.peers.extend(_peer(fetch, self._own, name) for name in cpu_nodes)
         carried = (*cpu_nodes, *((node.name,) if self._one_cluster else ()))
         self._fill(fetch, message, carried, (node.name, self._dpus))
         return message.SerializeToString(deterministic=True)
+
+    def _begun(self, node: NodeRange, role: api.NodeProgram.Role) -> api.NodeProgram:
+        return api.NodeProgram(
+            node=node.name,
+            role=role,
+            addresses=node.addresses,
+            pod_cidrs=as_cidrs(node.pod_cidrs),
+            options=self._options,
+            uplink=node.uplink,
+            pod_gateway=_gateway(node.pod_cidrs),
+        )
 
     def _fill(
         self,
@@ -125,15 +146,21 @@ class NodePrograms:
         message.pods.extend(map(_pod, sorted(pods, key=lambda pod: pod.uid)))
 
 
+def _options(settings: DatapathSettings) -> api.Options:
+    tunnel_type = api.Options.VXLAN if settings.tunnel_type == "vxlan" else api.Options.GENEVE
+    return api.Options(tunnel_type=tunnel_type, capture_dns=settings.capture_dns)
+
+
 def _active(ztunnels: list[ZtunnelPod]) -> ZtunnelPod | None:
     """Return the one that carries traffic: in a rolling update there are two, and one that is ready wins."""
     return max(ztunnels, key=lambda one: (one.ready, one.uid), default=None)
 
 
-def _begun(node: NodeRange, role: api.NodeProgram.Role) -> api.NodeProgram:
-    return api.NodeProgram(
-        node=node.name, role=role, addresses=node.addresses, pod_cidrs=as_cidrs(node.pod_cidrs)
-    )
+def _gateway(ranges: Iterable[tuple[bytes, int]]) -> bytes:
+    """Return the first address of a node's range of IPv4: plugins give it to the node."""
+    own = (address for address, _ in ranges if len(address) == _IPV4_BYTES)
+    first = next(own, None)
+    return (int.from_bytes(first) + 1).to_bytes(_IPV4_BYTES) if first else b""
 
 
 def _peer(fetch: Fetch, where: ClusterNodes, name: str) -> api.Peer:
@@ -153,7 +180,9 @@ def as_cidrs(ranges: Iterable[tuple[bytes, int]]) -> Iterator[api.Cidr]:
 def _range(_fetch: Fetch, _key: str, node: Node) -> NodeRange:
     stated = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
     addresses = tuple(parse_ip(text, "InternalIP").packed for text in node.internal_ips)
-    return NodeRange(node.name, addresses, tuple(_cidr(text) for text in stated))
+    return NodeRange(
+        node.name, addresses, tuple(_cidr(text) for text in stated), node.annotations.uplink or ""
+    )
 
 
 def _cidr(text: str) -> tuple[bytes, int]:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 
 from xds_server.mesh.graph import Mesh
 from xds_server.mesh.meshed_pods import MeshedPods
-from xds_server.mesh.node_programs import ClusterNodes, NodePrograms, NodeRange, as_cidrs
+from xds_server.mesh.node_programs import Around, ClusterNodes, NodePrograms, NodeRange, as_cidrs
 from xds_server.objects.kubernetes import DpuNode, Namespace, Node
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
-from xds_server.settings import MeshSettings
+from xds_server.settings import DatapathSettings, MeshSettings
 from xds_server.store.collection import Change, Collection
 from xds_server.store.registry import Registry
 
@@ -25,10 +25,13 @@ Put = Callable[[bytes | None], None]
 class Programs:
     """Followed by node and cluster; ``put`` is called at once and after every change."""
 
-    def __init__(self, registry: Registry, mesh: Mesh, settings: MeshSettings) -> None:
+    def __init__(
+        self, registry: Registry, mesh: Mesh, settings: MeshSettings, datapath: DatapathSettings
+    ) -> None:
         self._registry = registry
         self._mesh = mesh
         self._settings = settings
+        self._datapath = datapath
         self._made: NodePrograms | None = None
         self._ranges: list[Collection[NodeRange]] = []
         self._followers: dict[tuple[str, str], list[Put]] = {}
@@ -63,7 +66,7 @@ class Programs:
         dpus = own
         if mesh.two_clusters:
             dpus = ClusterNodes(graph, "DPU node", registry.of(DpuNode), mesh.dpu_pods, settings)
-        made = NodePrograms(graph, placement, meshed, own, dpus)
+        made = NodePrograms(graph, Around(placement, meshed, self._datapath), own, dpus)
         self._ranges = [own.ranges] if dpus is own else [own.ranges, dpus.ranges]
         with graph.transaction():
             pass  # brings what was made just now up to date

@@ -28,6 +28,7 @@ class OwnerReference(Part, frozen=True):
 class Annotations(Part, frozen=True, rename=None):
     """The annotations in use, by what they say."""
 
+    uplink: str | None = msgspec.field(name="offmesh.io/uplink", default=None)
     redirection: str | None = msgspec.field(name="ambient.istio.io/redirection", default=None)
     sidecar_status: str | None = msgspec.field(name="sidecar.istio.io/status", default=None)
     traffic_distribution: str | None = msgspec.field(

@@ -33,5 +33,6 @@ def pod_routes(inputs: NodeInputs, names: Names) -> Program:
 def _next_hop(inputs: NodeInputs, each: PodRange) -> Address | None:
     if inputs.role is Role.CPU:
         return inputs.peer if each.cidr.version == 4 else inputs.peer_v6
-    of_own_pair = each.node in (inputs.peer, inputs.peer_v6)
-    return each.node if each.dpu is None or of_own_pair else each.dpu
+    # A DPU node may serve several CPU nodes, of which only the first is its peer.
+    is_own = each.dpu in (inputs.address, inputs.address_v6) or each.node in (inputs.peer, inputs.peer_v6)
+    return each.node if each.dpu is None or is_own else each.dpu

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class NodeProgram(_message.Message):
-    __slots__ = ("node", "role", "addresses", "peers", "pod_cidrs", "ztunnel", "pods")
+    __slots__ = ("node", "role", "addresses", "peers", "pod_cidrs", "ztunnel", "pods", "options", "uplink", "pod_gateway")
     class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ROLE_UNSPECIFIED: _ClassVar[NodeProgram.Role]
@@ -26,6 +26,9 @@ class NodeProgram(_message.Message):
     POD_CIDRS_FIELD_NUMBER: _ClassVar[int]
     ZTUNNEL_FIELD_NUMBER: _ClassVar[int]
     PODS_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    UPLINK_FIELD_NUMBER: _ClassVar[int]
+    POD_GATEWAY_FIELD_NUMBER: _ClassVar[int]
     node: str
     role: NodeProgram.Role
     addresses: _containers.RepeatedScalarFieldContainer[bytes]
@@ -33,7 +36,24 @@ class NodeProgram(_message.Message):
     pod_cidrs: _containers.RepeatedCompositeFieldContainer[Cidr]
     ztunnel: Ztunnel
     pods: _containers.RepeatedCompositeFieldContainer[MeshedPod]
-    def __init__(self, node: _Optional[str] = ..., role: _Optional[_Union[NodeProgram.Role, str]] = ..., addresses: _Optional[_Iterable[bytes]] = ..., peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ..., pod_cidrs: _Optional[_Iterable[_Union[Cidr, _Mapping]]] = ..., ztunnel: _Optional[_Union[Ztunnel, _Mapping]] = ..., pods: _Optional[_Iterable[_Union[MeshedPod, _Mapping]]] = ...) -> None: ...
+    options: Options
+    uplink: str
+    pod_gateway: bytes
+    def __init__(self, node: _Optional[str] = ..., role: _Optional[_Union[NodeProgram.Role, str]] = ..., addresses: _Optional[_Iterable[bytes]] = ..., peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ..., pod_cidrs: _Optional[_Iterable[_Union[Cidr, _Mapping]]] = ..., ztunnel: _Optional[_Union[Ztunnel, _Mapping]] = ..., pods: _Optional[_Iterable[_Union[MeshedPod, _Mapping]]] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., uplink: _Optional[str] = ..., pod_gateway: _Optional[bytes] = ...) -> None: ...
+
+class Options(_message.Message):
+    __slots__ = ("tunnel_type", "capture_dns")
+    class TunnelType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        GENEVE: _ClassVar[Options.TunnelType]
+        VXLAN: _ClassVar[Options.TunnelType]
+    GENEVE: Options.TunnelType
+    VXLAN: Options.TunnelType
+    TUNNEL_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CAPTURE_DNS_FIELD_NUMBER: _ClassVar[int]
+    tunnel_type: Options.TunnelType
+    capture_dns: bool
+    def __init__(self, tunnel_type: _Optional[_Union[Options.TunnelType, str]] = ..., capture_dns: _Optional[bool] = ...) -> None: ...
 
 class Peer(_message.Message):
     __slots__ = ("node", "addresses")

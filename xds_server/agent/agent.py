@@ -1,0 +1,152 @@
+"""
+An agent's life: what is said is held, what drifts is mended, and the control plane is told of both.
+
+Nothing is written before something was said, by the control plane or, when it is away, by what was kept
+on disk. What cannot be held is tried again, at growing intervals, and said to be so all the while.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from xds_server.agent import kept
+from xds_server.agent.feed import Feed, Taken
+from xds_server.agent.keeper import Held, Keeper
+from xds_server.agent.lease import renew_lease
+from xds_server.agent.settings import AgentSettings, OnExit
+from xds_server.agent.told import Told
+from xds_server.agent.watch import Watch
+from xds_server.datapath.changes import Change
+from xds_server.datapath.plan_text import change_line
+from xds_server.exceptions import InputError, KernelError
+from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
+
+log = logging.getLogger(__name__)
+
+_MOST_TOLD = 10
+
+
+class Agent:
+    """Of one node; it runs once."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        self._timing = settings.timing
+        self._why: set[str] = set()
+        self._due = asyncio.Event()
+        self._keeper = Keeper(settings.kernel)
+        self._feed = Feed(settings.node, settings.discovery, lambda: self._wake(""))
+        prefix = settings.kernel.names.chain_prefix
+        self._watch = Watch(self._keeper, prefix, settings.timing.glance, self._wake)
+        self._kept: Told | None = None
+        self._holds: Told | None = None
+        self._problem = ""
+        self._pause = 0.0
+        self.is_sound = False
+        """Whether the kernel holds what it was last told to, or was not told yet what it can."""
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """
+        Live until told to stop.
+
+        Raises:
+            KernelError: another agent of the node is running, or what is held could not be removed.
+
+        """
+        with kept.alone(self._settings.state_dir):
+            self._kept, problem = kept.load(self._settings.state_dir, self._settings.node)
+            if problem:
+                log.warning("%s; the control plane is waited for", problem)
+            if self._kept is not None:
+                self._wake("start")
+            async with asyncio.TaskGroup() as tasks:
+                lives = (self._feed.run(), self._keep(), self._watch.run(), self._renew())
+                running = [tasks.create_task(life) for life in lives]
+                await stopping.wait()
+                for task in running:
+                    task.cancel()
+            await self._end()
+
+    async def _end(self) -> None:
+        if self._settings.on_exit is OnExit.KEEP:
+            log.info("stopped; what the kernel holds stays")
+            return
+        changes = await self._keeper.remove()
+        kept.forget(self._settings.state_dir)
+        log.info("stopped; removed: %s", _told(changes) or "nothing was there")
+
+    async def _renew(self) -> None:
+        if self._settings.lease.namespace:
+            await renew_lease(self._settings.lease, self._dpu_node)
+
+    def _dpu_node(self) -> str:
+        """Return whose Lease is to be renewed now; empty for no one's."""
+        told = self._holds
+        is_dpu = told is not None and told.program.role == api.NodeProgram.DPU
+        return self._settings.node if is_dpu and self.is_sound else ""
+
+    def _wake(self, why: str) -> None:
+        self._why.add(why)
+        self._due.set()
+
+    async def _keep(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), self._pause or None)
+            self._due.clear()
+            self._why.clear()
+            await self._hold(self._feed.take())
+
+    async def _hold(self, taken: Taken) -> None:
+        told = taken.told or self._kept
+        if told is None:
+            return
+        is_new = told != self._holds
+        try:
+            held = await self._keeper.hold(told)
+        except (InputError, KernelError) as error:
+            self._fail(error)
+        else:
+            await self._succeed(told, held, is_new=is_new)
+        self._feed.answer(taken, self._problem)
+
+    def _fail(self, error: InputError | KernelError) -> None:
+        if str(error) != self._problem:
+            log.error("not held: %s", error)
+        self._problem = str(error)
+        self.is_sound = isinstance(error, InputError) and self.is_sound
+        timing = self._timing
+        self._pause = timing.first_retry if self.is_sound else min(self._pause * 2, timing.longest_retry)
+        self._pause = max(self._pause, timing.first_retry)
+
+    async def _succeed(self, told: Told, held: Held, *, is_new: bool) -> None:
+        if is_new:
+            log.info(
+                "held: %s, %d meshed pods; %s", held.program.name, len(held.inputs.pods), _told(held.changes)
+            )
+            self._save(told)
+        elif held.changes:
+            log.warning("repaired: %s", _told(held.changes))
+        elif self._problem:
+            log.info("held again")
+        was_drift = bool(held.changes) and not is_new
+        timing, grown = self._timing, self._pause * 2
+        is_quiet = not held.changes and not self._problem
+        self._pause = (
+            min(max(grown, timing.first_resync), timing.longest_resync) if is_quiet else timing.first_resync
+        )
+        self._problem, self.is_sound, self._holds = "", True, told
+        await self._watch.hold(held.program, was_drift=was_drift)
+
+    def _save(self, told: Told) -> None:
+        try:
+            kept.save(self._settings.state_dir, told)
+        except OSError as error:
+            log.error("--state-dir %s: what is held cannot be kept: %s", self._settings.state_dir, error)
+
+
+def _told(changes: Sequence[Change]) -> str:
+    told = [" ".join(change_line(change).split()) for change in changes[:_MOST_TOLD]]
+    more = len(changes) - len(told)
+    return "; ".join((*told, *((f"and {more} more",) if more else ())))
