@@ -38,7 +38,7 @@ class Agent:
         self._keeper = Keeper(settings.kernel)
         self._feed = Feed(settings.node, settings.discovery, lambda: self._wake(""))
         prefix = settings.kernel.names.chain_prefix
-        self._watch = Watch(self._keeper, prefix, settings.timing.glance, self._wake)
+        self._watch = Watch(self._keeper.node, prefix, settings.timing.glance, self._wake)
         self._kept: Told | None = None
         self._holds: Told | None = None
         self._problem = ""
@@ -104,7 +104,7 @@ class Agent:
             return
         is_new = told != self._holds
         try:
-            held = await self._keeper.hold(told)
+            held = await self._keeper.hold(told, thorough=not is_new)
         except (InputError, KernelError) as error:
             self._fail(error)
         else:

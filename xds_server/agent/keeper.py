@@ -1,45 +1,35 @@
 """
-Makes a kernel hold what is wanted: looks, plans, changes, looks again.
+Makes a node hold what the control plane says: the ztunnel pod's namespace first, then the node's own.
 
-What was seen last is remembered. When only pods come and go, what is new is planned against that, at once,
-and the look that follows tells whether it was right. So what somebody else did meanwhile costs a second
-round, and what nobody did costs no look in advance. Everything else is planned after a look: others may
-have something in the place it takes.
+A packet is sent to ztunnel by the node's rules, and taken there by the pod's.
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from xds_server.agent.inputs import node_inputs
+from xds_server.agent.kernel_keeper import KernelKeeper
 from xds_server.agent.local import read_local
 from xds_server.agent.settings import NodeSettings
 from xds_server.agent.told import Told
-from xds_server.datapath.backend import detect_backend
+from xds_server.datapath.behind import namespace_behind
 from xds_server.datapath.changes import Change
-from xds_server.datapath.execute import apply
 from xds_server.datapath.inputs import NodeInputs
 from xds_server.datapath.kernel import Kernel, within
 from xds_server.datapath.names import Names
-from xds_server.datapath.observe import observe
-from xds_server.datapath.observed import Observed
-from xds_server.datapath.plan import NOTHING, Plan, plan
-from xds_server.datapath.plan_text import changes_text
-from xds_server.datapath.preflight import lacks
-from xds_server.datapath.program import MAIN, Program, Route, TunnelType
+from xds_server.datapath.program import Program, TunnelType
 from xds_server.datapath.programs import DEFAULT_PROGRAMS, PROGRAMS
 from xds_server.datapath.programs.combine import combine
-from xds_server.exceptions import KernelError
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
 
 log = logging.getLogger(__name__)
 
-_ROUNDS = 3
+_OF_ZTUNNEL = "ztunnel_netns"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a kernel holds by now, and what was changed for it."""
+    """What a node's kernel holds by now, and what was changed for it, in the pod's namespace too."""
 
     program: Program
     inputs: NodeInputs
@@ -47,131 +37,66 @@ class Held:
 
 
 class Keeper:
-    """Of one kernel; whoever calls it does so once at a time."""
+    """Of one node; whoever calls it does so once at a time."""
 
     def __init__(self, settings: NodeSettings, kernel: Kernel | None = None) -> None:
-        self.before_look: Callable[[], None] = _nothing
-        """Called each time before the kernel is looked at."""
         self._settings = settings
-        self._kernel = kernel or Kernel(netns=settings.netns)
-        self._is_detected = False
-        self._seen: Observed | None = None
-        self._tried: set[object] = set()
+        kernel = kernel or Kernel(netns=settings.netns)
+        self.node = KernelKeeper(kernel, settings.names, settings.backend)
+        self._ztunnel: tuple[str, KernelKeeper] | None = None
+        """The pod by its UID, once its namespace is found."""
 
-    @property
-    def kernel(self) -> Kernel:
-        return self._kernel
-
-    async def detect(self) -> Kernel:
+    async def hold(self, told: Told, *, thorough: bool) -> Held:
         """
-        Return the kernel with the backend of iptables that the node uses, found once.
-
-        Raises:
-            KernelError: rules of ours would be in two, or none is there.
-
-        """
-        if not self._is_detected:
-            settings = self._settings
-            backend = await detect_backend(self._kernel, settings.names, settings.backend)
-            self._kernel = replace(self._kernel, backend=backend)
-            self._is_detected = True
-        return self._kernel
-
-    async def hold(self, told: Told) -> Held:
-        """
-        Make the kernel hold what the control plane says.
+        Make the node hold it; what nothing is new of is looked at if that is to be ``thorough``.
 
         Raises:
             InputError: that makes no program for this node.
             KernelError: others are in the way, something is lacking, or a step failed.
 
         """
-        kernel = await self.detect()
+        kernel = await self.node.detect()
         local = await within(kernel, read_local)
         inputs = node_inputs(told.program, told.ranges, local, self._settings.when_ztunnel_is_gone)
         names = _names(self._settings.names, told.program.options)
         desired = self._desired(inputs, names)
-        return Held(desired, inputs, await self._make(desired, names))
+        changes = await self._hold_ztunnel(told.program.ztunnel.uid, inputs, names, thorough=thorough)
+        return Held(desired, inputs, (*changes, *await self.node.hold(desired, names)))
 
     async def remove(self) -> tuple[Change, ...]:
         """
-        Leave nothing of ours, but for sysctls.
+        Leave nothing of ours on the node, but for sysctls; the pod's namespace ends with the pod.
 
         Raises:
             KernelError: a step failed.
 
         """
-        self._seen = None
-        return await self._make(NOTHING, self._settings.names)
+        return await self.node.remove()
 
-    def forget(self) -> None:
-        """Take nothing that was seen for granted any more."""
-        self._seen = None
+    async def _hold_ztunnel(
+        self, uid: str, inputs: NodeInputs, names: Names, *, thorough: bool
+    ) -> tuple[Change, ...]:
+        if not self._settings.ztunnel_netns or inputs.ztunnel is None or not inputs.ztunnel.device:
+            return ()
+        if self._ztunnel is not None and self._ztunnel[0] == uid and not thorough:
+            return ()
+        if self._ztunnel is None or self._ztunnel[0] != uid:
+            self._ztunnel = await self._find(uid, inputs.ztunnel.device)
+        if self._ztunnel is None:
+            return ()
+        return await self._ztunnel[1].hold(PROGRAMS[_OF_ZTUNNEL](inputs, names), names)
+
+    async def _find(self, uid: str, device: str) -> tuple[str, KernelKeeper] | None:
+        kernel = self.node.kernel
+        path = await within(kernel, lambda place: namespace_behind(place, device))
+        if not path:
+            log.warning("ztunnel's namespace, behind %s, is not found: it is left to the pod itself", device)
+            return None
+        return uid, KernelKeeper(replace(kernel, netns=path), self._settings.names, kernel.backend)
 
     def _desired(self, inputs: NodeInputs, names: Names) -> Program:
         chosen = (DEFAULT_PROGRAMS[inputs.role], *(("pod_routes",) if self._settings.pod_routes else ()))
         return combine(*(PROGRAMS[name](inputs, names) for name in chosen))
-
-    async def _make(self, desired: Program, names: Names) -> tuple[Change, ...]:
-        changes: list[Change] = []
-        if self._seen is not None and _differ_in_pods_alone(self._seen.held, desired):
-            changes += await self._try(plan(self._seen, desired, names), desired)
-        for _ in range(_ROUNDS):
-            found = await self._look(desired, names)
-            if not found.steps:
-                return tuple(changes)
-            await self._carry_out(found, desired)
-            changes += found.changes
-        raise KernelError(f"all steps are done, and the kernel still differs:\n{changes_text(found)}")
-
-    async def _try(self, guessed: Plan, desired: Program) -> tuple[Change, ...]:
-        """Carry out a plan against what was seen before; if that is not so any more, it is as it was."""
-        self._seen = None
-        try:
-            await self._carry_out(guessed, desired)
-        except KernelError as error:
-            log.debug("planned without a look: %s", error)
-            return ()
-        return guessed.changes
-
-    async def _look(self, desired: Program, names: Names) -> Plan:
-        self._seen = None
-        self.before_look()
-        seen = await observe(self._kernel, desired, names)
-        found = plan(seen, desired, names)
-        if found.clashes:
-            raise KernelError(f"others are in the way: {'; '.join(found.clashes)}")
-        if not found.steps:
-            self._seen = seen
-        return found
-
-    async def _carry_out(self, found: Plan, desired: Program) -> None:
-        if not found.steps:
-            return
-        kind = (desired.name, tuple(link.type for link in desired.links))
-        if kind not in self._tried:
-            if missing := await lacks(self._kernel, desired):
-                raise KernelError(f"the node lacks something: {'; '.join(missing)}")
-            self._tried.add(kind)
-        await apply(self._kernel, found.steps)
-
-
-def _differ_in_pods_alone(held: Program, desired: Program) -> bool:
-    return (
-        frozenset(held.chains) == frozenset(desired.chains)
-        and frozenset(held.jumps) == frozenset(desired.jumps)
-        and frozenset(held.rules) == frozenset(desired.rules)
-        and frozenset(held.links) == frozenset(desired.links)
-        and _of_main(held) == _of_main(desired)
-    )
-
-
-def _of_main(program: Program) -> frozenset[Route]:
-    return frozenset(route for route in program.routes if route.table == MAIN)
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""
 
 
 def _names(names: Names, options: api.Options) -> Names:

@@ -61,6 +61,8 @@ class NodeSettings:
     names: Names = field(default_factory=Names)
     when_ztunnel_is_gone: WithoutZtunnel = WithoutZtunnel.PLAIN
     pod_routes: bool = True
+    ztunnel_netns: bool = True
+    """Whether the ztunnel pod's own namespace is programmed too, where it is found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

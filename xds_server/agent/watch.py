@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from xds_server.agent.glance import glance
-from xds_server.agent.keeper import Keeper
+from xds_server.agent.kernel_keeper import KernelKeeper
 from xds_server.datapath.kernel import within
 from xds_server.datapath.monitor import Monitor, monitored
 from xds_server.datapath.program import Program
@@ -24,7 +24,9 @@ _RETRY_SECONDS = 5.0
 class Watch:
     """``wake`` is called with what may have changed."""
 
-    def __init__(self, keeper: Keeper, prefix: str, seconds: float, wake: Callable[[str], None]) -> None:
+    def __init__(
+        self, keeper: KernelKeeper, prefix: str, seconds: float, wake: Callable[[str], None]
+    ) -> None:
         self._keeper = keeper
         self._prefix = prefix
         self._seconds = seconds

@@ -68,6 +68,11 @@ _DEFAULTS = Discovery(address="offmesh.istio-system.svc:15012")
     "Whether routes to other nodes' pods are the agent's; not where the network plugin knows the pairs.",
 )
 @flag(
+    "--ztunnel-netns/--no-ztunnel-netns",
+    True,
+    "Whether the agent programs the namespace of ztunnel's pod; not where the pod does so itself.",
+)
+@flag(
     "--backend",
     None,
     "Which iptables; default: the one the node uses.",
@@ -124,6 +129,7 @@ def _settings(flags: dict[str, Any]) -> AgentSettings:
             names=_names(flags["names"]),
             when_ztunnel_is_gone=WithoutZtunnel(flags["when_ztunnel_is_gone"]),
             pod_routes=flags["pod_routes"],
+            ztunnel_netns=flags["ztunnel_netns"],
         ),
         lease=LeaseSettings(namespace=flags["lease_namespace"]),
     )

@@ -92,6 +92,17 @@ class Netlink:
         for _ in self._answers(self._send(kind, flags | REQUEST | ACK, body)):
             pass
 
+    def get(self, kind: int, body: bytes, start: int) -> dict[int, bytes]:
+        """
+        Return the attributes of one object; its own fields are before ``start``.
+
+        Raises:
+            RefusedError: the kernel says no, or nothing.
+
+        """
+        answers = list(self._answers(self._send(kind, REQUEST | ACK, body)))
+        return attributes(answers[0][1], start) if answers else {}
+
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """
         Return the bodies of all objects of a kind, from one moment.

@@ -14,7 +14,7 @@ NO_ADDRESS = IPv4Interface("0.0.0.0/32")
 
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
-_NAME, _MTU, _INFO = 3, 4, 18
+_NAME, _MTU, _INFO, _NAMESPACE = 3, 4, 18, 37
 _INFO_KIND, _INFO_DATA = 1, 2
 _ADDRESS_OF_FAR_END, _ADDRESS_OF_LINK = 1, 2
 _GLOBAL_SCOPE = 0
@@ -60,6 +60,8 @@ class Device:
     up: bool
     tunnel: Tunnel | None = None
     table: int = 0
+    namespace: int | None = None
+    """Number of the namespace of its other end, where that is another."""
     addresses: tuple[Interface, ...] = ()
 
     def as_ours(self, wanted: Link | None) -> Link | None:
@@ -121,6 +123,7 @@ def read_device(body: bytes, addresses: Mapping[int, list[Interface]]) -> Device
         up=bool(flags & requests.UP),
         tunnel=_tunnel(kind, data),
         table=number(data.get(_VRF_TABLE)) if kind == "vrf" else 0,
+        namespace=number(found[_NAMESPACE]) if _NAMESPACE in found else None,
         addresses=tuple(addresses.get(index, ())),
     )
 
