@@ -10,7 +10,8 @@ from tests.helpers.objects import put, remove
 from xds_server.mesh.meshed_pods import MeshedPods
 from xds_server.mesh.node_programs import Around, ClusterNodes, NodePrograms
 from xds_server.objects.cluster_conf import Pair
-from xds_server.objects.kubernetes import Namespace, Node, Pod
+from xds_server.objects.kubernetes import Lease, Namespace, Node, Pod
+from xds_server.objects.liveness import NodeDown, ProgramHeld
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
 from xds_server.settings import DatapathSettings, MeshSettings
 
@@ -45,7 +46,8 @@ class Fed(MeshUnderTest):
         graph, registry = self.registry.graph, self.registry
         self.meshed = MeshedPods(graph, registry.of(Pod), registry.of(Namespace), SETTINGS)
         nodes = ClusterNodes(graph, "node", registry.of(Node), registry.of(Pod), SETTINGS)
-        around = Around(self.mesh.placement, self.meshed, DatapathSettings())
+        told = (registry.of(ProgramHeld), registry.of(Lease), registry.of(NodeDown))
+        around = Around(self.mesh.placement, self.meshed, DatapathSettings(), *told)
         self.programs = NodePrograms(graph, around, nodes, nodes)
         for text in texts:
             put(registry, text)

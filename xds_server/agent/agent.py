@@ -8,12 +8,15 @@ on disk. What cannot be held is tried again, at growing intervals, and said to b
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 
 from xds_server.agent import kept
 from xds_server.agent.feed import Feed, Taken
-from xds_server.agent.keeper import Held, Keeper
+from xds_server.agent.keeper import Keeper
 from xds_server.agent.lease import renew_lease
+from xds_server.agent.patience import Patience, meanwhile
+from xds_server.agent.pauses import Pauses
 from xds_server.agent.settings import AgentSettings, OnExit
 from xds_server.agent.told import Told
 from xds_server.agent.watch import Watch
@@ -32,17 +35,16 @@ class Agent:
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
-        self._timing = settings.timing
-        self._why: set[str] = set()
         self._due = asyncio.Event()
         self._keeper = Keeper(settings.kernel)
-        self._feed = Feed(settings.node, settings.discovery, lambda: self._wake(""))
+        self._feed = Feed(settings.node, settings.discovery, self._wake)
         prefix = settings.kernel.names.chain_prefix
         self._watch = Watch(self._keeper.node, prefix, settings.timing.glance, self._wake)
         self._kept: Told | None = None
         self._holds: Told | None = None
         self._problem = ""
-        self._pause = 0.0
+        self._pauses = Pauses(settings.timing)
+        self._patience = Patience(settings.timing.peer, time.monotonic)
         self.is_sound = False
         """Whether the kernel holds what it was last told to, or was not told yet what it can."""
 
@@ -86,58 +88,58 @@ class Agent:
         is_dpu = told is not None and told.program.role == api.NodeProgram.DPU
         return self._settings.node if is_dpu and self.is_sound else ""
 
-    def _wake(self, why: str) -> None:
-        self._why.add(why)
+    def _wake(self, why: str = "") -> None:
+        log.debug("to be looked at: %s", why or "something new is said")
         self._due.set()
 
     async def _keep(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._pause or None)
+                await asyncio.wait_for(self._due.wait(), self._pauses.seconds)
             self._due.clear()
-            self._why.clear()
             await self._hold(self._feed.take())
 
     async def _hold(self, taken: Taken) -> None:
-        told = taken.told or self._kept
+        told, before = taken.told or self._kept, self._holds or self._kept
         if told is None:
             return
-        is_new = told != self._holds
+        left = self._patience.left(told, before)
         try:
-            held = await self._keeper.hold(told, thorough=not is_new)
+            if left:
+                held = await self._keeper.hold(meanwhile(told, before), thorough=False)
+                await self._watch.hold(held.program, was_drift=False)
+                self._pauses.wait(left)
+                return
+            await self._hold_all(told)
         except (InputError, KernelError) as error:
             self._fail(error)
-        else:
-            await self._succeed(told, held, is_new=is_new)
         self._feed.answer(taken, self._problem)
+
+    async def _hold_all(self, told: Told) -> None:
+        is_new = told != self._holds
+        held = await self._keeper.hold(told, thorough=not is_new)
+        was_drift = bool(held.changes) and not is_new
+        await self._watch.hold(held.program, was_drift=was_drift)
+        if is_new:
+            program, pods = held.program.name, len(held.inputs.pods)
+            log.info(
+                "held: %s, %d meshed pods; %s", program, pods, _told(held.changes) or "nothing to change"
+            )
+            self._save(told)
+        elif was_drift:
+            log.warning("repaired: %s", _told(held.changes))
+        elif self._problem:
+            log.info("held again")
+        self._pauses.succeed(changed=bool(held.changes) or bool(self._problem))
+        self._problem, self.is_sound, self._holds = "", True, told
 
     def _fail(self, error: InputError | KernelError) -> None:
         if str(error) != self._problem:
             log.error("not held: %s", error)
         self._problem = str(error)
+        # What is said is of no use: what the kernel holds is as good as it was.
         self.is_sound = isinstance(error, InputError) and self.is_sound
-        timing = self._timing
-        self._pause = timing.first_retry if self.is_sound else min(self._pause * 2, timing.longest_retry)
-        self._pause = max(self._pause, timing.first_retry)
-
-    async def _succeed(self, told: Told, held: Held, *, is_new: bool) -> None:
-        if is_new:
-            log.info(
-                "held: %s, %d meshed pods; %s", held.program.name, len(held.inputs.pods), _told(held.changes)
-            )
-            self._save(told)
-        elif held.changes:
-            log.warning("repaired: %s", _told(held.changes))
-        elif self._problem:
-            log.info("held again")
-        was_drift = bool(held.changes) and not is_new
-        timing, grown = self._timing, self._pause * 2
-        is_quiet = not held.changes and not self._problem
-        self._pause = (
-            min(max(grown, timing.first_resync), timing.longest_resync) if is_quiet else timing.first_resync
-        )
-        self._problem, self.is_sound, self._holds = "", True, told
-        await self._watch.hold(held.program, was_drift=was_drift)
+        self._pauses.fail()
 
     def _save(self, told: Told) -> None:
         try:

@@ -4,7 +4,7 @@ What a node's programs are made from: what the control plane says, joined with w
 Pure. A device that is not there yet is left out: when it comes, the kernel has news of it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
@@ -60,7 +60,7 @@ def node_inputs(
         when_ztunnel_is_gone=without_ztunnel,
         pods=pods,
         devices=tuple(sorted(_other_devices(pod_cidr, local, taken))),
-        ranges=tuple(_ranges(ranges, reaches_v6=role is not Role.CPU or peer_v6 is not None)),
+        ranges=_ranges(ranges, addresses, reaches_v6=role is not Role.CPU or peer_v6 is not None),
         capture_dns=program.options.capture_dns,
     )
 
@@ -72,10 +72,13 @@ def _pair(program: api.NodeProgram) -> tuple[Role, IPv4Address | None, IPv6Addre
     if role is Role.SINGLE or not program.peers:
         # A DPU node that no CPU node is paired with carries its own pods alone.
         return (Role.SINGLE, None, None) if role is not Role.CPU else _no_peer(program)
-    peer = program.peers[0]
-    addresses = _addresses(peer.addresses)
-    address = _need(_first(addresses, IPv4Address), f"node {peer.node}, its peer, has no InternalIP of IPv4")
-    return role, address, _first(addresses, IPv6Address)
+    # Of several CPU nodes one may not be there yet: any other stands for all.
+    known = (_addresses(peer.addresses) for peer in program.peers)
+    named = " or ".join(peer.node for peer in program.peers)
+    return role, *_need(
+        next(((v4, _first(each, IPv6Address)) for each in known if (v4 := _first(each, IPv4Address))), None),
+        f"node {named}, its peer, has no InternalIP of IPv4",
+    )
 
 
 def _no_peer(program: api.NodeProgram) -> tuple[Role, None, None]:
@@ -116,7 +119,17 @@ def _gateway(program: api.NodeProgram, pod_cidr: IPv4Network) -> IPv4Address:
     return _first(stated, IPv4Address) or pod_cidr.network_address + 1
 
 
-def _ranges(ranges: api.PodRanges, *, reaches_v6: bool) -> Iterator[PodRange]:
+def _ranges(ranges: api.PodRanges, own: Collection[Address], *, reaches_v6: bool) -> tuple[PodRange, ...]:
+    """Of two nodes with one range, as there are while one is made anew under another name, one has it."""
+    found: dict[Network, PodRange] = {}
+    for each in _reached(ranges, reaches_v6=reaches_v6):
+        if each.node in own:
+            found[each.cidr] = each
+        found.setdefault(each.cidr, each)
+    return tuple(found.values())
+
+
+def _reached(ranges: api.PodRanges, *, reaches_v6: bool) -> Iterator[PodRange]:
     """Ranges of a family in which their node, or the way to it, has no address are reached by nobody."""
     for each in ranges.ranges:
         nodes, dpus = _addresses(each.addresses), _addresses(each.dpu_addresses)

@@ -50,6 +50,8 @@ class Timing:
     """Between looks at everything: twice as long each time nothing is found."""
     first_retry: float = 0.5
     longest_retry: float = 30.0
+    peer: float = 10.0
+    """How long a CPU node's agent waits for its DPU node's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ from xds_server.objects.kubernetes import (
     Pod,
     Service,
 )
-from xds_server.objects.liveness import NodeDown
+from xds_server.objects.liveness import NodeDown, ProgramHeld
 from xds_server.settings import MeshSettings
 from xds_server.store.collection import Collection, Source
 from xds_server.store.derive import Derivation
@@ -48,7 +48,7 @@ from xds_server.store.registry import Registry
 
 def new_registry() -> Registry:
     """Make an empty graph with a source for every kind the mesh reads."""
-    return Registry(Graph(), (*KINDS.values(), *DPU_KINDS, Pair, Single, NodeDown))
+    return Registry(Graph(), (*KINDS.values(), *DPU_KINDS, Pair, Single, NodeDown, ProgramHeld))
 
 
 class Mesh:

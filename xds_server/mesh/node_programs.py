@@ -18,7 +18,8 @@ from xds_server.mesh.identities import is_finished, uid_of
 from xds_server.mesh.meshed_pods import MeshedPod, MeshedPods, pod_addresses
 from xds_server.mesh.placement import Placement
 from xds_server.mesh.workloads import is_ready
-from xds_server.objects.kubernetes import Node, Pod
+from xds_server.objects.kubernetes import Lease, Node, Pod
+from xds_server.objects.liveness import NodeDown, ProgramHeld
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
 from xds_server.settings import DatapathSettings, MeshSettings
 from xds_server.store.collection import Collection, Index
@@ -74,6 +75,9 @@ class Around(NamedTuple):
     placement: Placement
     meshed: MeshedPods
     settings: DatapathSettings
+    held: Collection[ProgramHeld]
+    leases: Collection[Lease]
+    nodes_down: Collection[NodeDown]
 
 
 class NodePrograms:
@@ -83,6 +87,11 @@ class NodePrograms:
         self._placement = around.placement
         self._meshed = around.meshed
         self._options = _options(around.settings)
+        self._held = around.held
+        self._nodes_down = around.nodes_down
+        # A Lease is renewed all the time, and that there is one hardly ever changes.
+        leases: Collection[str] = Mapped(graph, "agents", around.leases, _name)
+        self._leases_by_name = Index(leases, "name", _itself)
         self._own = own
         self._dpus = dpus
         self._one_cluster = own is dpus
@@ -103,7 +112,9 @@ class NodePrograms:
 
     def _cpu_node(self, fetch: Fetch, node: NodeRange, dpu_node: str) -> bytes:
         message = self._begun(node, api.NodeProgram.CPU)
-        message.peers.append(_peer(fetch, self._dpus, dpu_node))
+        peer = _peer(fetch, self._dpus, dpu_node)
+        peer.holds = self._is_held(fetch, node.name, dpu_node)
+        message.peers.append(peer)
         self._fill(fetch, message, (node.name,), (dpu_node, self._dpus))
         return message.SerializeToString(deterministic=True)
 
@@ -115,6 +126,13 @@ class NodePrograms:
         carried = (*cpu_nodes, *((node.name,) if self._one_cluster else ()))
         self._fill(fetch, message, carried, (node.name, self._dpus))
         return message.SerializeToString(deterministic=True)
+
+    def _is_held(self, fetch: Fetch, cpu_node: str, dpu_node: str) -> bool:
+        """By what its agent said here or, as it may have said so elsewhere, by the Lease it renews."""
+        held = fetch.one(self._held, dpu_node)
+        if held is not None and cpu_node in held.cpu_nodes:
+            return True
+        return bool(fetch.group(self._leases_by_name, dpu_node)) and not fetch.one(self._nodes_down, cpu_node)
 
     def _begun(self, node: NodeRange, role: api.NodeProgram.Role) -> api.NodeProgram:
         return api.NodeProgram(
@@ -191,6 +209,14 @@ def _cidr(text: str) -> tuple[bytes, int]:
     except ValueError:
         raise InputError(f"podCIDR {text!r}: expected a range like 10.244.0.0/24") from None
     return network.network_address.packed, network.prefixlen
+
+
+def _name(_fetch: Fetch, _key: str, lease: Lease) -> str:
+    return lease.name
+
+
+def _itself(name: str) -> tuple[str, ...]:
+    return (name,)
 
 
 def _node_of(pod: ZtunnelPod) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from xds_server.mesh.graph import Mesh
 from xds_server.mesh.meshed_pods import MeshedPods
 from xds_server.mesh.node_programs import Around, ClusterNodes, NodePrograms, NodeRange, as_cidrs
-from xds_server.objects.kubernetes import DpuNode, Namespace, Node
+from xds_server.objects.kubernetes import DpuNode, Lease, Namespace, Node
+from xds_server.objects.liveness import NodeDown, ProgramHeld
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
 from xds_server.settings import DatapathSettings, MeshSettings
 from xds_server.store.collection import Change, Collection
@@ -32,6 +33,8 @@ class Programs:
         self._mesh = mesh
         self._settings = settings
         self._datapath = datapath
+        self._held = registry.of(ProgramHeld)
+        self._held.synced = True
         self._made: NodePrograms | None = None
         self._ranges: list[Collection[NodeRange]] = []
         self._followers: dict[tuple[str, str], list[Put]] = {}
@@ -45,6 +48,16 @@ class Programs:
         followers.append(put)
         put(rows.get(node))
         return lambda: followers.remove(put)
+
+    def receive_held(self, node: str, cluster: str) -> None:
+        """Learn that a node's agent has said it holds the present program of that node."""
+        made = self._programs()
+        body = (made.dpu_programs if cluster else made.programs).rows.get(node)
+        program = api.NodeProgram.FromString(body or b"")
+        held = ProgramHeld(frozenset(peer.node for peer in program.peers))
+        if program.role == api.NodeProgram.DPU and self._held.get(node) != held:
+            with self._registry.graph.transaction():
+                self._held.set(node, held)
 
     def follow_ranges(self, put: Put) -> Callable[[], None]:
         """Follow whose pods are where; return how to leave."""
@@ -66,7 +79,15 @@ class Programs:
         dpus = own
         if mesh.two_clusters:
             dpus = ClusterNodes(graph, "DPU node", registry.of(DpuNode), mesh.dpu_pods, settings)
-        made = NodePrograms(graph, Around(placement, meshed, self._datapath), own, dpus)
+        around = Around(
+            placement,
+            meshed,
+            self._datapath,
+            self._held,
+            registry.of(Lease),
+            registry.of(NodeDown),
+        )
+        made = NodePrograms(graph, around, own, dpus)
         self._ranges = [own.ranges] if dpus is own else [own.ranges, dpus.ranges]
         with graph.transaction():
             pass  # brings what was made just now up to date

@@ -13,7 +13,7 @@ from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import (
     DeltaDiscoveryRequest,
     DiscoveryRequest,
 )
-from xds_server.sessions.acknowledgement import Verdict
+from xds_server.sessions.acknowledgement import SyncState, Verdict
 from xds_server.sessions.clients import Client, Totals
 from xds_server.sessions.delta import DeltaSession
 from xds_server.sessions.state_of_the_world import StateOfTheWorldSession
@@ -109,8 +109,11 @@ class Incoming:
             return
         client, session = self._client, self._client.session
         self._totals.acknowledgements[session.catalog.label(type_url), verdict.value] += 1
+        subscription = session.subscriptions[type_url]
+        if subscription.acknowledgements.state is SyncState.SYNCED and self._own.programs is not None:
+            self._own.programs.receive_held(type_url, subscription.cursor)
         if verdict is Verdict.REJECTED:
-            reason = session.subscriptions[type_url].acknowledgements.rejection
+            reason = subscription.acknowledgements.rejection
             if reason != client.logged_rejection:
                 client.logged_rejection = reason
                 log.warning("client %s rejected %s: %s", client.id, type_url, reason)

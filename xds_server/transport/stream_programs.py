@@ -33,6 +33,7 @@ class StreamPrograms:
         self._agents = agents
         self._caller = caller
         self._leave: list[Callable[[], None]] = []
+        self._of: tuple[str, str] | None = None
 
     def follow(self, node_id: str) -> None:
         """
@@ -47,12 +48,18 @@ class StreamPrograms:
         node, cluster = node_id, ""
         if self._caller is not None:
             node, cluster = self._node_of(self._caller)
-        programs = self._agents.programs
+        programs, self._of = self._agents.programs, (node, cluster)
         own, ranges = self.served
         self._leave = [
             programs.follow(node, cluster, lambda body: self._put(own, node, body)),
             programs.follow_ranges(lambda body: self._put(ranges, RANGES, body)),
         ]
+
+    def receive_held(self, type_url: str, position: int) -> None:
+        """Learn that the agent holds a type as of a position."""
+        own = self.served[0]
+        if self._of is not None and type_url == own.url and position == own.position and own.resources:
+            self._agents.programs.receive_held(*self._of)
 
     def _node_of(self, caller: Caller) -> tuple[str, str]:
         account = caller.identity.account

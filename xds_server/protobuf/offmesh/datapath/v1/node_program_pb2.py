@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&offmesh/datapath/v1/node_program.proto\x12\x13offmesh.datapath.v1\"\xa8\x03\n\x0bNodeProgram\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x33\n\x04role\x18\x02 \x01(\x0e\x32%.offmesh.datapath.v1.NodeProgram.Role\x12\x11\n\taddresses\x18\x03 \x03(\x0c\x12(\n\x05peers\x18\x04 \x03(\x0b\x32\x19.offmesh.datapath.v1.Peer\x12,\n\tpod_cidrs\x18\x05 \x03(\x0b\x32\x19.offmesh.datapath.v1.Cidr\x12-\n\x07ztunnel\x18\x06 \x01(\x0b\x32\x1c.offmesh.datapath.v1.Ztunnel\x12,\n\x04pods\x18\x07 \x03(\x0b\x32\x1e.offmesh.datapath.v1.MeshedPod\x12-\n\x07options\x18\x08 \x01(\x0b\x32\x1c.offmesh.datapath.v1.Options\x12\x0e\n\x06uplink\x18\t \x01(\t\x12\x13\n\x0bpod_gateway\x18\n \x01(\x0c\":\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x07\n\x03\x43PU\x10\x01\x12\x07\n\x03\x44PU\x10\x02\x12\n\n\x06SINGLE\x10\x03\"\x81\x01\n\x07Options\x12<\n\x0btunnel_type\x18\x01 \x01(\x0e\x32\'.offmesh.datapath.v1.Options.TunnelType\x12\x13\n\x0b\x63\x61pture_dns\x18\x02 \x01(\x08\"#\n\nTunnelType\x12\n\n\x06GENEVE\x10\x00\x12\t\n\x05VXLAN\x10\x01\"\'\n\x04Peer\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\taddresses\x18\x02 \x03(\x0c\"\'\n\x04\x43idr\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\"F\n\x07Ztunnel\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x11\n\taddresses\x18\x03 \x03(\x0c\x12\r\n\x05ready\x18\x04 \x01(\x08\"9\n\tMeshedPod\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x11\n\taddresses\x18\x03 \x03(\x0c\":\n\tPodRanges\x12-\n\x06ranges\x18\x01 \x03(\x0b\x32\x1d.offmesh.datapath.v1.PodRange\"p\n\x08PodRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12,\n\tpod_cidrs\x18\x02 \x03(\x0b\x32\x19.offmesh.datapath.v1.Cidr\x12\x11\n\taddresses\x18\x03 \x03(\x0c\x12\x15\n\rdpu_addresses\x18\x04 \x03(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&offmesh/datapath/v1/node_program.proto\x12\x13offmesh.datapath.v1\"\xa8\x03\n\x0bNodeProgram\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x33\n\x04role\x18\x02 \x01(\x0e\x32%.offmesh.datapath.v1.NodeProgram.Role\x12\x11\n\taddresses\x18\x03 \x03(\x0c\x12(\n\x05peers\x18\x04 \x03(\x0b\x32\x19.offmesh.datapath.v1.Peer\x12,\n\tpod_cidrs\x18\x05 \x03(\x0b\x32\x19.offmesh.datapath.v1.Cidr\x12-\n\x07ztunnel\x18\x06 \x01(\x0b\x32\x1c.offmesh.datapath.v1.Ztunnel\x12,\n\x04pods\x18\x07 \x03(\x0b\x32\x1e.offmesh.datapath.v1.MeshedPod\x12-\n\x07options\x18\x08 \x01(\x0b\x32\x1c.offmesh.datapath.v1.Options\x12\x0e\n\x06uplink\x18\t \x01(\t\x12\x13\n\x0bpod_gateway\x18\n \x01(\x0c\":\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x07\n\x03\x43PU\x10\x01\x12\x07\n\x03\x44PU\x10\x02\x12\n\n\x06SINGLE\x10\x03\"\x81\x01\n\x07Options\x12<\n\x0btunnel_type\x18\x01 \x01(\x0e\x32\'.offmesh.datapath.v1.Options.TunnelType\x12\x13\n\x0b\x63\x61pture_dns\x18\x02 \x01(\x08\"#\n\nTunnelType\x12\n\n\x06GENEVE\x10\x00\x12\t\n\x05VXLAN\x10\x01\"6\n\x04Peer\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\taddresses\x18\x02 \x03(\x0c\x12\r\n\x05holds\x18\x03 \x01(\x08\"\'\n\x04\x43idr\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\"F\n\x07Ztunnel\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x11\n\taddresses\x18\x03 \x03(\x0c\x12\r\n\x05ready\x18\x04 \x01(\x08\"9\n\tMeshedPod\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x11\n\taddresses\x18\x03 \x03(\x0c\":\n\tPodRanges\x12-\n\x06ranges\x18\x01 \x03(\x0b\x32\x1d.offmesh.datapath.v1.PodRange\"p\n\x08PodRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12,\n\tpod_cidrs\x18\x02 \x03(\x0b\x32\x19.offmesh.datapath.v1.Cidr\x12\x11\n\taddresses\x18\x03 \x03(\x0c\x12\x15\n\rdpu_addresses\x18\x04 \x03(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,15 +40,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPTIONS_TUNNELTYPE']._serialized_start=585
   _globals['_OPTIONS_TUNNELTYPE']._serialized_end=620
   _globals['_PEER']._serialized_start=622
-  _globals['_PEER']._serialized_end=661
-  _globals['_CIDR']._serialized_start=663
-  _globals['_CIDR']._serialized_end=702
-  _globals['_ZTUNNEL']._serialized_start=704
-  _globals['_ZTUNNEL']._serialized_end=774
-  _globals['_MESHEDPOD']._serialized_start=776
-  _globals['_MESHEDPOD']._serialized_end=833
-  _globals['_PODRANGES']._serialized_start=835
-  _globals['_PODRANGES']._serialized_end=893
-  _globals['_PODRANGE']._serialized_start=895
-  _globals['_PODRANGE']._serialized_end=1007
+  _globals['_PEER']._serialized_end=676
+  _globals['_CIDR']._serialized_start=678
+  _globals['_CIDR']._serialized_end=717
+  _globals['_ZTUNNEL']._serialized_start=719
+  _globals['_ZTUNNEL']._serialized_end=789
+  _globals['_MESHEDPOD']._serialized_start=791
+  _globals['_MESHEDPOD']._serialized_end=848
+  _globals['_PODRANGES']._serialized_start=850
+  _globals['_PODRANGES']._serialized_end=908
+  _globals['_PODRANGE']._serialized_start=910
+  _globals['_PODRANGE']._serialized_end=1022
 # @@protoc_insertion_point(module_scope)

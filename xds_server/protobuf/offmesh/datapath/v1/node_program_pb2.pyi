@@ -56,12 +56,14 @@ class Options(_message.Message):
     def __init__(self, tunnel_type: _Optional[_Union[Options.TunnelType, str]] = ..., capture_dns: _Optional[bool] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("node", "addresses")
+    __slots__ = ("node", "addresses", "holds")
     NODE_FIELD_NUMBER: _ClassVar[int]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
     node: str
     addresses: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, node: _Optional[str] = ..., addresses: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    holds: bool
+    def __init__(self, node: _Optional[str] = ..., addresses: _Optional[_Iterable[bytes]] = ..., holds: _Optional[bool] = ...) -> None: ...
 
 class Cidr(_message.Message):
     __slots__ = ("address", "length")
