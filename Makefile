@@ -1,6 +1,6 @@
 # What a newcomer needs: `make run` serves the example mesh, `make test` runs every test.
 # `make check` runs the gates, `make lock` renews the lock file, `make bench` measures,
-# `make manifests` renders the chart for `kubectl apply`.
+# `make manifests` renders the chart for `kubectl apply`, `make demo-datapath` shows packets on their way.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ GRPCURL_VERSION := v1.9.3
 HELM_VERSION := v3.22.0
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: run test check lint types layers protos-check protos lock bench setup tools manifests clean
+.PHONY: run test check lint types layers protos-check protos lock bench demo-datapath setup tools manifests clean
 
 setup: $(VENV)/.installed
 
@@ -55,6 +55,10 @@ lock:
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/$(LOCK) --output-file requirements.lock pyproject.toml
 	$(BIN)/$(LOCK) --extra dev --output-file requirements-dev.lock pyproject.toml
+
+# Needs root, and iptables and ipset.
+demo-datapath: setup
+	@$(BIN)/python examples/datapath/demo.py
 
 bench: setup
 	$(BIN)/python bench/run.py

@@ -12,7 +12,9 @@ from tests.helpers.served_mesh import ServedMesh
 from xds_server.debug.http import DebugServer
 from xds_server.debug.paths import PROBES, VIEWS
 
-KINDS = "DpuNode, DpuPod, EndpointSlice, Lease, Namespace, Node, NodeDown, Pair, Pod, Service, Single"
+KINDS = (
+    "DpuNode, DpuPod, EndpointSlice, Lease, Namespace, Node, NodeDown, Pair, Pod, ProgramHeld, Service, Single"
+)
 JSON = "application/json; charset=utf-8"
 
 
