@@ -31,6 +31,8 @@ class DatapathSettings:
     tunnel_type: Literal["geneve", "vxlan"] = "geneve"
     capture_dns: bool = False
     """Whether ztunnel answers meshed pods' DNS."""
+    ztunnel_namespaces: frozenset[str] = frozenset({"istio-system"})
+    """Where the pods of ztunnels are: those of trusted node accounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from tests.deploy.agents import AGENTS, DAEMON_SETS
 from tests.helpers.helm import (
     BESIDE_ISTIOD,
     CHART,
@@ -42,19 +43,21 @@ def test_chart_and_program_have_one_version() -> None:
     assert container(rendered())["image"] == f"offmesh:{__version__}"
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", [*SETS, *DAEMON_SETS])
 def test_every_object_says_where_and_whose_it_is(values: Values) -> None:
     for item in rendered(values):
         metadata = item["metadata"]
         assert ("namespace" in metadata) == (item["kind"] not in CLUSTER_WIDE), metadata["name"]
-        assert metadata["labels"]["app.kubernetes.io/name"] == "offmesh", metadata["name"]
+        assert metadata["labels"]["app.kubernetes.io/part-of"] == "offmesh", metadata["name"]
+        of_agents = metadata["name"].endswith("agent")
+        assert metadata["labels"]["app.kubernetes.io/name"] == ("offmesh-agent" if of_agents else "offmesh")
         assert metadata["labels"]["app.kubernetes.io/version"] == __version__, metadata["name"]
 
 
 def test_no_object_is_there_twice() -> None:
     made = [
         (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
-        for item in rendered(EVERYTHING)
+        for item in rendered({**EVERYTHING, **AGENTS})
     ]
     assert len(made) == len(set(made))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.deploy.agents import AGENTS, DAEMON_SETS, only_agents
 from tests.helpers.helm import (
     BESIDE_ISTIOD,
     CLAIM,
@@ -106,7 +107,7 @@ def test_servers_may_do_in_a_second_cluster_what_they_do_there_and_nothing_else(
     assert rights(DPU_CLUSTER) == read | TOKENS | ROOT_CONFIG_MAPS
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", [*SETS, *DAEMON_SETS])
 def test_nobody_may_read_secrets_but_those_of_the_authority(values: Values) -> None:
     objects = rendered(values)
     for right in rights(objects) | rights(objects, "offmesh-agent"):
@@ -115,22 +116,21 @@ def test_nobody_may_read_secrets_but_those_of_the_authority(values: Values) -> N
             assert right.name or right.verb == "create"
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", [*SETS, *DAEMON_SETS])
 def test_no_right_is_for_whatever_there_is(values: Values) -> None:
     objects = rendered(values)
     granted = rights(objects) | rights(objects, "offmesh-agent")
     assert not [right for right in granted if any("*" in part for part in right)]
 
 
-def test_agents_may_renew_leases_and_nothing_else() -> None:
-    resource = "leases.coordination.k8s.io"
-    expected = {Right(NAMESPACE, verb, resource) for verb in ("create", "get", "update")}
-    assert rights(rendered(), "offmesh-agent") == expected
-    assert rights(DPU_CLUSTER, "offmesh-agent") == expected
+def test_agents_bring_their_rights_to_a_second_cluster_themselves() -> None:
+    assert not rights(DPU_CLUSTER, "offmesh-agent")
+    places = {(item["kind"], item["metadata"]["name"]) for item in DPU_CLUSTER}
+    assert not places & {(item["kind"], item["metadata"]["name"]) for item in only_agents()}
 
 
-def test_with_dpu_nodes_in_a_second_cluster_agents_have_no_rights_in_the_first() -> None:
-    assert not rights(rendered(SECOND_CLUSTER), "offmesh-agent")
+def test_agents_take_and_give_no_right_of_servers() -> None:
+    assert rights(rendered(AGENTS)) == rights(rendered())
 
 
 def test_rights_are_where_map_and_leases_are() -> None:
@@ -144,12 +144,14 @@ def test_beside_istiod_the_roots_are_left_to_it() -> None:
     assert not ROOT_CONFIG_MAPS & rights(rendered(files=[BESIDE_ISTIOD]))
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", [*SETS, *DAEMON_SETS])
 def test_every_account_that_is_named_is_there(values: Values) -> None:
     objects = rendered(values, namespace="mesh")
     there = {item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount"}
-    (deployment,) = [item for item in objects if item["kind"] == "Deployment"]
-    named = {deployment["spec"]["template"]["spec"]["serviceAccountName"]}
+    pods = [
+        item["spec"]["template"]["spec"] for item in objects if item["kind"] in ("Deployment", "DaemonSet")
+    ]
+    named = {pod["serviceAccountName"] for pod in pods}
     for item in objects:
         for subject in item.get("subjects", ()):
             assert subject["namespace"] == "mesh"
@@ -161,7 +163,7 @@ def test_two_releases_do_not_meet() -> None:
     def places(namespace: str) -> set[tuple[str, str, str]]:
         return {
             (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
-            for item in rendered(ELSEWHERE, namespace=namespace)
+            for item in rendered({**ELSEWHERE, **AGENTS}, namespace=namespace)
         }
 
     assert not places("mesh-a") & places("mesh-b")

@@ -17,7 +17,7 @@ def test_the_schema_knows_exactly_the_values_there_are() -> None:
 
 def _leaves(schema: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the paths of values that the schema says nothing further of."""
-    if "properties" not in schema or at == ("resources",):
+    if "properties" not in schema:
         yield at
         return
     assert schema["additionalProperties"] is False, at
@@ -26,7 +26,7 @@ def _leaves(schema: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def _paths(values: Any, schema: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if "properties" not in schema or at == ("resources",):
+    if "properties" not in schema:
         yield at
         return
     for key, inner in values.items():
@@ -48,9 +48,9 @@ def test_every_value_is_explained_or_stands_below_an_explanation() -> None:
 
 
 SELF_EVIDENT = {
-    "image:", "identity:", "certificateAuthority:", "liveness:", "streams:", "logs:", "services:", "rbac:",
-    "podDisruptionBudget:", "autoscaling:", "tolerations: []", "affinity: {}", 'priorityClassName: ""',
-    "podAnnotations: {}", "podLabels: {}",
+    "image:", "servers:", "identity:", "certificateAuthority:", "liveness:", "streams:", "logs:", "services:",
+    "rbac:", "podDisruptionBudget:", "autoscaling:", "tolerations: []", "affinity: {}",
+    'priorityClassName: ""', "podAnnotations: {}", "podLabels: {}",
 }  # fmt: skip
 
 
@@ -61,8 +61,10 @@ def test_names_of_digits_stay_text() -> None:
         "liveness": {"leaseNamespace": "4"},
         "dpuCluster": {"kubeconfigSecret": "5", "kubeconfigKey": "6"},
         "priorityClassName": "7",
+        "agent": {"enabled": True, "priorityClassName": "9", "podLabels": {"name": "10"}},
+        "identity": {"tokenAudience": "11"},
     }
-    assert not [value for value in _scalars(rendered(digits, namespace="8")) if value in range(1, 9)]
+    assert not [value for value in _scalars(rendered(digits, namespace="8")) if value in range(1, 12)]
 
 
 def _scalars(value: Any, key: str = "") -> Iterator[Any]:
@@ -73,5 +75,5 @@ def _scalars(value: Any, key: str = "") -> Iterator[Any]:
     elif isinstance(value, list):
         for below in value:
             yield from _scalars(below, key)
-    elif key in ("name", "namespace", "resourceNames", "secretName", "key", "priorityClassName"):
+    elif key in ("name", "namespace", "resourceNames", "secretName", "key", "priorityClassName", "audience"):
         yield value

@@ -10,12 +10,15 @@ import click
 import pytest
 import yaml
 
+from tests.deploy.agents import AGENTS, mounts, spec_of
 from tests.helpers.helm import CHART, NAMESPACE, Object, Right, helm, one, rendered, rights
 from tests.helpers.offmesh import ROOT
 from xds_server.cli import main
 from xds_server.cluster.request import Request, refusal
+from xds_server.sources.kubernetes.kinds import AGENT_LABEL
 from xds_server.sources.placement.parse import parse_placement_map
 
+IMAGE = "registry.example/offmesh:0.1.0"
 PAGES = [ROOT / "docs" / "install.md", ROOT / "deploy" / "README.md"]
 PAGE = PAGES[0].read_text()
 PLACES = {
@@ -46,16 +49,18 @@ def commands(program: str) -> list[list[str]]:
     return [line[1:] for line in (*words, *inside) if line[0] == program]
 
 
-def rows(heading: str) -> list[list[str]]:
-    """Return the cells of the table below a heading."""
-    section = re.split(r"\n##+ ", PAGE.partition(f"\n## {heading}\n")[2])[0]
-    lines = [line.strip("| ") for line in section.splitlines() if line.startswith("| ")]
+def rows(heading: str, table: int = 0) -> list[list[str]]:
+    """Return the cells of a table below a heading; the hashes are stated of one that is not of level 2."""
+    heading = heading if heading.startswith("#") else f"## {heading}"
+    section = re.split(r"\n##+ ", PAGE.partition(f"\n{heading}\n")[2])[0]
+    tables = [text for text in re.split(r"\n\n", section) if text.strip().startswith("| ")]
+    lines = [line.strip("| ") for line in tables[table].strip().splitlines()]
     return [re.split(r"\s*\|\s*", line) for line in lines[2:]]
 
 
-def stated_rights() -> Iterator[tuple[str, Right]]:
-    """Yield each right of the table with the value that grants it."""
-    for place, what, verbs, _reason, *value in rows("Rights"):
+def stated_rights(heading: str = "Rights") -> Iterator[tuple[str, Right]]:
+    """Yield each right of a table with the value that grants it."""
+    for place, what, verbs, _reason, *value in rows(heading):
         kinds, _, names = what.partition(": ")
         for resource in re.findall(r"`(.+?)`", kinds):
             for verb in verbs.split(", "):
@@ -65,6 +70,15 @@ def stated_rights() -> Iterator[tuple[str, Right]]:
 
 def test_the_rights_are_those_of_the_chart() -> None:
     assert {right for _, right in stated_rights()} == rights(rendered())
+    assert {right for _, right in stated_rights("### Of agents")} == rights(rendered(AGENTS), "offmesh-agent")
+
+
+def test_the_files_of_a_node_are_those_that_its_agent_has() -> None:
+    stated = {(path.strip("`"), access) for path, access, _reason in rows("### Of agents", 1)}
+    of_node = {
+        path: mount for path, mount in mounts(rendered(AGENTS)).items() if "hostPath" in mount["volume"]
+    }
+    assert stated == {(path, "read" if it.get("readOnly") else "write") for path, it in of_node.items()}
 
 
 @pytest.mark.parametrize(
@@ -84,10 +98,12 @@ def test_a_volume_takes_the_rights_to_secrets_away() -> None:
 
 def test_every_call_of_helm_renders() -> None:
     calls = [call for call in commands("helm") if str(CHART.relative_to(ROOT)) in " ".join(call)]
-    assert len(calls) >= 4
+    assert len(calls) >= 9
     for call in calls:
         verb, release, _chart, *given = call[: call.index(">")] if ">" in call else call
-        assert verb in ("install", "template")
+        assert verb in ("install", "upgrade", "template")
+        if verb == "upgrade":
+            given.remove("--reset-then-reuse-values")
         files = [str(ROOT / word) if word.endswith(".yaml") else word for word in given]
         made = helm("template", release, str(CHART), *files)
         assert made.returncode == 0, made.stderr
@@ -96,17 +112,20 @@ def test_every_call_of_helm_renders() -> None:
 def test_every_file_that_is_applied_is_there() -> None:
     files = [call[call.index("-f") + 1] for call in commands("kubectl") if "apply" in call]
     assert files
-    assert all((ROOT / name).is_file() for name in files)
+    rendered_before = {call[call.index(">") + 1] for call in commands("helm") if ">" in call}
+    assert all((ROOT / name).is_file() for name in files if name not in rendered_before)
 
 
 def test_every_call_of_offmesh_is_one_it_takes() -> None:
-    calls = commands("offmesh")
-    assert len(calls) >= 2
+    contained = [call[call.index(IMAGE) + 1 :] for call in commands("docker") if call[0] == "run"]
+    calls = commands("offmesh") + contained
+    assert len(calls) >= 3
     for call in calls:
         names = list(call)
-        command: click.Command = main
+        command: click.Command | None = main
         while isinstance(command, click.Group):
-            command = command.commands[names.pop(0)]
+            command = command.get_command(click.Context(command), names.pop(0))
+        assert command is not None, call
         command.make_context(str(command.name), names)
 
 
@@ -149,10 +168,17 @@ def _value(values: Any, name: str) -> Any:
 
 
 def test_objects_that_are_named_are_those_of_the_chart() -> None:
-    objects: list[Object] = rendered()
-    named = {word for call in commands("kubectl") for word in call if word.startswith("deployment/")}
-    there = {f"deployment/{item['metadata']['name']}" for item in objects if item["kind"] == "Deployment"}
-    assert named == there
+    objects: list[Object] = rendered(AGENTS)
+    kinds = ("deployment/", "daemonset/")
+    named = {word for call in commands("kubectl") for word in call if word.startswith(kinds)}
+    there = {f"{item['kind'].lower()}/{item['metadata']['name']}" for item in objects}
+    assert named == {name for name in there if name.startswith(kinds)}
+
+
+def test_labels_that_objects_are_looked_up_by_are_theirs() -> None:
+    asked = [call[call.index("-l") + 1] for call in commands("kubectl") if "-l" in call]
+    pods = spec_of(rendered(AGENTS))["template"]["metadata"]["labels"]
+    assert set(asked) == {f"app.kubernetes.io/name={pods['app.kubernetes.io/name']}", f"{AGENT_LABEL}=true"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

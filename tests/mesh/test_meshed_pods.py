@@ -16,6 +16,7 @@ from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
 from xds_server.settings import DatapathSettings, MeshSettings
 
 SETTINGS = MeshSettings()
+DATAPATH = DatapathSettings()
 
 
 def pod(key: str, node: str = "cpu-a", ip: str = "10.0.0.1", more: str = "", spec: str = "") -> str:
@@ -41,13 +42,13 @@ def node(name: str, ip: str, cidr: str = "") -> str:
 class Fed(MeshUnderTest):
     """A mesh with the programs of its nodes."""
 
-    def __init__(self, *texts: str) -> None:
+    def __init__(self, *texts: str, datapath: DatapathSettings = DATAPATH) -> None:
         super().__init__(settings=SETTINGS)
         graph, registry = self.registry.graph, self.registry
         self.meshed = MeshedPods(graph, registry.of(Pod), registry.of(Namespace), SETTINGS)
-        nodes = ClusterNodes(graph, "node", registry.of(Node), registry.of(Pod), SETTINGS)
+        nodes = ClusterNodes(graph, "node", registry.of(Node), registry.of(Pod), datapath)
         told = (registry.of(ProgramHeld), registry.of(Lease), registry.of(NodeDown))
-        around = Around(self.mesh.placement, self.meshed, DatapathSettings(), *told)
+        around = Around(self.mesh.placement, self.meshed, datapath, *told)
         self.programs = NodePrograms(graph, around, nodes, nodes)
         for text in texts:
             put(registry, text)
@@ -169,3 +170,20 @@ def test_a_pod_costs_the_programs_of_its_node_and_of_its_dpu_alone() -> None:
 def test_a_range_that_is_none_is_a_problem_of_its_node() -> None:
     fed = Fed(node("cpu-a", "192.0.2.1", "10.0.0.300/24"))
     assert "podCIDR '10.0.0.300/24': expected a range" in str(list(fed.mesh.problems()))
+
+
+def test_a_ztunnel_is_one_in_a_namespace_of_the_accounts_that_are_trusted() -> None:
+    fed = Fed(node("cpu-a", "192.0.2.1"), ztunnel("theirs", "istio-dpu", "10.0.0.9"))
+    assert not fed.of("cpu-a").HasField("ztunnel")
+    fed = Fed(
+        node("cpu-a", "192.0.2.1"),
+        ztunnel("theirs", "istio-system", "10.0.0.8"),
+        ztunnel("ours", "istio-dpu", "10.0.0.9"),
+        datapath=DatapathSettings(ztunnel_namespaces=frozenset({"istio-dpu"})),
+    )
+    assert ip_address(fed.of("cpu-a").ztunnel.addresses[0]) == ip_address("10.0.0.9")
+
+
+def ztunnel(name: str, namespace: str, ip: str) -> str:
+    meta = f"name: {name}, namespace: {namespace}, uid: u-{name}, labels: {{app: ztunnel}}"
+    return f"{{kind: Pod, metadata: {{{meta}}}, spec: {{nodeName: cpu-a}}, status: {{podIP: {ip}}}}}"

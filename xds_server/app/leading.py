@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from xds_server.app.inputs import Inputs
 from xds_server.identity.parts import IdentityParts
+from xds_server.identity.spiffe import namespaces_of
 from xds_server.leadership.duties import Duty
 from xds_server.leadership.election import Election
 from xds_server.leadership.root_config_maps import RootConfigMaps
@@ -32,7 +33,7 @@ def candidate(settings: ServeSettings, inputs: Inputs, told: Told) -> Election |
         duties.append(_root_config_maps(RootConfigMaps(connection), told.registry, told.identity))
         if inputs.dpu_connection is not None:
             there = RootConfigMaps(inputs.dpu_connection)
-            duties.append(_root_config_maps_of_ztunnels(there, settings, told.identity))
+            duties.append(_root_config_maps_of_nodes(there, settings, told.identity))
     if cluster.pair_reports and told.liveness is not None:
         duties.append(PairReports(connection, told.liveness))
     return Election(connection, (cluster.namespace, cluster.leader_lease), cluster.replica, duties)
@@ -45,11 +46,12 @@ def _root_config_maps(duty: RootConfigMaps, registry: Registry, identity: Identi
     return duty
 
 
-def _root_config_maps_of_ztunnels(
+def _root_config_maps_of_nodes(
     duty: RootConfigMaps, settings: ServeSettings, identity: IdentityParts
 ) -> RootConfigMaps:
-    """Keep the roots where ztunnels are in the cluster of DPU nodes: nobody else there is of the mesh."""
-    names = sorted({name.partition("/")[0] for name in settings.identity.trusted_node_accounts})
+    """Keep the roots where ztunnels and agents are in the cluster of DPU nodes: nobody else there is ours."""
+    accounts = settings.identity.trusted_node_accounts | settings.identity.agent_accounts
+    names = sorted(namespaces_of(accounts))
     duty.receive_namespaces(Namespace(metadata=ObjectMeta(name=name)) for name in names)
     identity.authority.listen(lambda: duty.receive_bundle(identity.authority.trust_bundle))
     return duty

@@ -90,6 +90,12 @@ _DEFAULTS = Discovery(address="offmesh.istio-system.svc:15012")
     "",
     "Where a DPU node's agent renews the Lease by which its pair is known to live; '' renews none.",
 )
+@flag(
+    "--lease-seconds",
+    LeaseSettings().duration_seconds,
+    "How long the pair is taken to live after the Lease was renewed; an agent is replaced within that.",
+    type=click.IntRange(min=5),
+)
 @log_options
 def agent(**flags: Any) -> None:
     """Keep this node's datapath equal to what the control plane says: needs root, runs until told to end."""
@@ -131,7 +137,11 @@ def _settings(flags: dict[str, Any]) -> AgentSettings:
             pod_routes=flags["pod_routes"],
             ztunnel_netns=flags["ztunnel_netns"],
         ),
-        lease=LeaseSettings(namespace=flags["lease_namespace"]),
+        lease=LeaseSettings(
+            namespace=flags["lease_namespace"],
+            duration_seconds=flags["lease_seconds"],
+            renew_seconds=flags["lease_seconds"] / 4,
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from xds_server.cli.logs import log_options
 from xds_server.cli.progress import LoadProgress
 from xds_server.exceptions import InputError
 from xds_server.identity.server_certificate import is_server_name
-from xds_server.identity.spiffe import parse_account
+from xds_server.identity.spiffe import namespaces_of, parse_account
 from xds_server.settings import (
     ClusterSettings,
     DatapathSettings,
@@ -155,13 +155,18 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
             "ready_file",
         )
     }
+    identity = _identity_settings(flags)
     return ServeSettings(
         cluster_conf=_cluster_conf(flags["cluster_conf"], cluster),
         cluster=cluster,
         http_hosts=tuple(flags["http_host"]),
         mesh=MeshSettings(**mesh),
-        datapath=DatapathSettings(tunnel_type=flags["tunnel_type"], capture_dns=flags["capture_dns"]),
-        identity=_identity_settings(flags),
+        datapath=DatapathSettings(
+            tunnel_type=flags["tunnel_type"],
+            capture_dns=flags["capture_dns"],
+            ztunnel_namespaces=namespaces_of(identity.trusted_node_accounts),
+        ),
+        identity=identity,
         streams=StreamSettings(**streams),
         **same,
     )

@@ -1,6 +1,7 @@
 """SPIFFE identities as the mesh writes them: ``spiffe://<trust domain>/ns/<namespace>/sa/<account>``."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xds_server.exceptions import InputError
@@ -57,3 +58,8 @@ def parse_account(text: str) -> str:
     if len(text) > _LENGTH or _ACCOUNT.fullmatch(text) is None:
         raise InputError(f"service account {text[:_SHOWN]!r}: expected <namespace>/<name>")
     return text
+
+
+def namespaces_of(accounts: Iterable[str]) -> frozenset[str]:
+    """Return the namespaces of service accounts, each ``namespace/name``."""
+    return frozenset(account.partition("/")[0] for account in accounts)

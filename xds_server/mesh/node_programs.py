@@ -21,7 +21,7 @@ from xds_server.mesh.workloads import is_ready
 from xds_server.objects.kubernetes import Lease, Node, Pod
 from xds_server.objects.liveness import NodeDown, ProgramHeld
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
-from xds_server.settings import DatapathSettings, MeshSettings
+from xds_server.settings import DatapathSettings
 from xds_server.store.collection import Collection, Index
 from xds_server.store.derive import Fetch, Mapped
 from xds_server.store.graph import Graph
@@ -52,7 +52,12 @@ class ClusterNodes:
     """Nodes of one cluster and the ztunnels on them."""
 
     def __init__(
-        self, graph: Graph, name: str, nodes: Collection[Node], pods: Collection[Pod], settings: MeshSettings
+        self,
+        graph: Graph,
+        name: str,
+        nodes: Collection[Node],
+        pods: Collection[Pod],
+        settings: DatapathSettings,
     ) -> None:
         self._settings = settings
         self.ranges: Collection[NodeRange] = Mapped(graph, f"{name} ranges", nodes, _range)
@@ -60,7 +65,7 @@ class ClusterNodes:
         self.ztunnels_by_node = Index(ztunnels, "node", _node_of)
 
     def _ztunnel(self, _fetch: Fetch, _key: str, pod: Pod) -> ZtunnelPod | None:
-        is_one = pod.namespace == self._settings.root_namespace and pod.labels.get("app") == _ZTUNNEL
+        is_one = pod.namespace in self._settings.ztunnel_namespaces and pod.labels.get("app") == _ZTUNNEL
         if not is_one or is_finished(pod) or not pod.spec.node_name:
             return None
         addresses = pod_addresses(pod)

@@ -75,10 +75,10 @@ class Programs:
         registry, mesh, settings = self._registry, self._mesh, self._settings
         graph, placement = registry.graph, mesh.placement
         meshed = MeshedPods(graph, mesh.pods, registry.of(Namespace), settings)
-        own = ClusterNodes(graph, "node", registry.of(Node), mesh.pods, settings)
+        own = ClusterNodes(graph, "node", registry.of(Node), mesh.pods, self._datapath)
         dpus = own
         if mesh.two_clusters:
-            dpus = ClusterNodes(graph, "DPU node", registry.of(DpuNode), mesh.dpu_pods, settings)
+            dpus = ClusterNodes(graph, "DPU node", registry.of(DpuNode), mesh.dpu_pods, self._datapath)
         around = Around(
             placement,
             meshed,

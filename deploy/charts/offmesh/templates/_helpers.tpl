@@ -7,13 +7,16 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{/* Labels of every object. */}}
 {{- define "offmesh.labels" -}}
 {{ include "offmesh.selector" . }}
+{{ include "offmesh.versionLabels" . }}
+{{- end }}
+
+{{- define "offmesh.versionLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: offmesh
 {{- end }}
 
-{{/* Beside them, those that keep the mesh from carrying the traffic of what it gets its orders from. */}}
-{{- define "offmesh.podLabels" -}}
-{{ include "offmesh.labels" . }}
+{{/* Labels of pods, beside those: the mesh is not to carry the traffic of what it gets its orders from. */}}
+{{- define "offmesh.outsideLabels" -}}
 istio.io/dataplane-mode: none
 sidecar.istio.io/inject: "false"
 {{- end }}

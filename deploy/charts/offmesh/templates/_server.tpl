@@ -15,6 +15,7 @@
 {{- end }}
 - --{{ if not $ca.rootConfigMaps }}no-{{ end }}root-config-maps
 - --trusted-node-accounts={{ join "," .Values.identity.trustedNodeAccounts }}
+- --agent-accounts={{ .Release.Namespace }}/offmesh-agent
 - --token-audience={{ .Values.identity.tokenAudience }}
 - --{{ if not .Values.identity.clientCertificates }}no-{{ end }}client-certificates
 {{- range concat (include "offmesh.ownSans" . | fromYamlArray) .Values.identity.tlsSans }}
@@ -29,6 +30,8 @@
 - --dpu-context={{ . }}
 {{- end }}
 {{- end }}
+- --tunnel-type={{ .Values.datapath.tunnelType }}
+- --{{ if not .Values.datapath.captureDns }}no-{{ end }}capture-dns
 - --drain-seconds={{ .Values.streams.drainSeconds }}
 - --max-connection-age-seconds={{ .Values.streams.maxConnectionAgeSeconds }}
 {{- if .Values.http.expose }}
