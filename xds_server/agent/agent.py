@@ -22,6 +22,7 @@ from xds_server.agent.told import Told
 from xds_server.agent.watch import Watch
 from xds_server.datapath.changes import Change
 from xds_server.datapath.plan_text import change_line
+from xds_server.datapath.program import Program
 from xds_server.exceptions import InputError, KernelError
 from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
 
@@ -36,17 +37,21 @@ class Agent:
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self._due = asyncio.Event()
+        self._is_said = False
+        """Whether something is due that no look at the kernel tells of."""
         self._keeper = Keeper(settings.kernel)
-        self._feed = Feed(settings.node, settings.discovery, self._wake)
+        self._keeper.node.before_look = self._forget_news
+        self._feed = Feed(settings.node, settings.discovery, self._receive)
         prefix = settings.kernel.names.chain_prefix
         self._watch = Watch(self._keeper.node, prefix, settings.timing.glance, self._wake)
         self._kept: Told | None = None
         self._holds: Told | None = None
+        self._program: Program | None = None
         self._problem = ""
         self._pauses = Pauses(settings.timing)
         self._patience = Patience(settings.timing.peer, time.monotonic)
         self.is_sound = False
-        """Whether the kernel holds what it was last told to, or was not told yet what it can."""
+        """Whether the kernel holds what was last said that makes a program."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """
@@ -61,7 +66,7 @@ class Agent:
             if problem:
                 log.warning("%s; the control plane is waited for", problem)
             if self._kept is not None:
-                self._wake("start")
+                self._receive()
             async with asyncio.TaskGroup() as tasks:
                 lives = (self._feed.run(), self._keep(), self._watch.run(), self._renew())
                 running = [tasks.create_task(life) for life in lives]
@@ -88,15 +93,28 @@ class Agent:
         is_dpu = told is not None and told.program.role == api.NodeProgram.DPU
         return self._settings.node if is_dpu and self.is_sound else ""
 
-    def _wake(self, why: str = "") -> None:
-        log.debug("to be looked at: %s", why or "something new is said")
+    def _receive(self) -> None:
+        """Learn that there is something to hold."""
+        self._is_said = True
         self._due.set()
+
+    def _wake(self, why: str) -> None:
+        log.debug("to be looked at: %s", why)
+        self._due.set()
+
+    def _forget_news(self) -> None:
+        """Take the kernel's news up to now for known: a look follows, or they are of what was put back."""
+        self._watch.forget()
+        if not self._is_said:
+            self._due.clear()
 
     async def _keep(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._pauses.seconds)
+                async with asyncio.timeout(self._pauses.seconds):
+                    await self._due.wait()
             self._due.clear()
+            self._is_said = False
             await self._hold(self._feed.take())
 
     async def _hold(self, taken: Taken) -> None:
@@ -111,14 +129,34 @@ class Agent:
                 self._pauses.wait(left)
                 return
             await self._hold_all(told)
+        except InputError as error:
+            self._fail(error, is_sound=await self._goes_on(told, before))
+        except KernelError as error:
+            self._fail(error, is_sound=False)
+        if taken.told is not None:
+            self._feed.answer(taken, self._problem)
+
+    async def _goes_on(self, told: Told, before: Told | None) -> bool:
+        """Hold what was held before one was told what is of no use; tell whether the kernel does."""
+        if before is None or told == before:
+            return False
+        try:
+            held = await self._keeper.hold(before, thorough=True)
         except (InputError, KernelError) as error:
-            self._fail(error)
-        self._feed.answer(taken, self._problem)
+            log.error("what was held before is not held either: %s", error)
+            return False
+        await self._watch.hold(held.program, was_drift=bool(held.changes))
+        if held.changes:
+            log.warning("repaired: %s", _told(held.changes))
+        self._holds = before
+        return True
 
     async def _hold_all(self, told: Told) -> None:
         is_new = told != self._holds
         held = await self._keeper.hold(told, thorough=not is_new)
-        was_drift = bool(held.changes) and not is_new
+        # A node's devices come and go, and what it shall hold with them.
+        is_other = held.program != self._program
+        was_drift = bool(held.changes) and not is_new and not is_other
         await self._watch.hold(held.program, was_drift=was_drift)
         if is_new:
             program, pods = held.program.name, len(held.inputs.pods)
@@ -128,17 +166,18 @@ class Agent:
             self._save(told)
         elif was_drift:
             log.warning("repaired: %s", _told(held.changes))
+        elif held.changes:
+            log.info("held, as the node has changed: %s", _told(held.changes))
         elif self._problem:
             log.info("held again")
         self._pauses.succeed(changed=bool(held.changes) or bool(self._problem))
-        self._problem, self.is_sound, self._holds = "", True, told
+        self._problem, self.is_sound, self._holds, self._program = "", True, told, held.program
 
-    def _fail(self, error: InputError | KernelError) -> None:
+    def _fail(self, error: InputError | KernelError, *, is_sound: bool) -> None:
         if str(error) != self._problem:
             log.error("not held: %s", error)
-        self._problem = str(error)
-        # What is said is of no use: what the kernel holds is as good as it was.
-        self.is_sound = isinstance(error, InputError) and self.is_sound
+        self._problem, self.is_sound = str(error), is_sound
+        self._forget_news()
         self._pauses.fail()
 
     def _save(self, told: Told) -> None:

@@ -4,6 +4,7 @@ import grpc
 import grpc.aio
 
 from xds_server.agent.settings import Discovery
+from xds_server.agent.tokens import read_token
 from xds_server.exceptions import ClusterError
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -51,7 +52,7 @@ def metadata_of(discovery: Discovery) -> tuple[tuple[str, str], ...]:
     if discovery.insecure:
         return ()
     try:
-        token = discovery.token.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        token = read_token(discovery.token)
+    except (OSError, ValueError) as error:
         raise ClusterError(f"--token {discovery.token}: {error}") from error
     return (("authorization", f"Bearer {token}"),)

@@ -57,8 +57,8 @@ class Feed:
         self._messages: dict[str, Any] = {}
         self._nonces: dict[str, str] = {}
         self._to_send: asyncio.Queue[DeltaDiscoveryRequest] = asyncio.Queue()
-        self._verdict: str | None = None
-        """What was answered last on this stream."""
+        self._verdicts: dict[str, str] = {}
+        """What was answered last on this stream, by type."""
         self._backoff = Backoff(random.random, first=0.5, longest=15.0)
         self.connected = False
 
@@ -69,18 +69,16 @@ class Feed:
 
     def answer(self, taken: Taken, problem: str = "") -> None:
         """Say whether the kernel holds what was taken."""
-        nonces = {url: nonce for url, nonce in taken.nonces.items() if self._nonces.get(url) == nonce}
-        for url, nonce in nonces.items():
-            del self._nonces[url]
-            self._to_send.put_nowait(_answer(url, nonce, problem))
-        if nonces:
-            self._verdict = problem
-        elif self.connected and not self._nonces and problem != self._verdict:
-            self._verdict = problem
-            name = self._names[NODE_PROGRAM]
-            self._to_send.put_nowait(
-                DeltaDiscoveryRequest(type_url=NODE_PROGRAM, resource_names_subscribe=[name])
-            )
+        for url, name in self._names.items():
+            nonce, open_nonce = taken.nonces.get(url), self._nonces.get(url)
+            if nonce is not None and nonce == open_nonce:
+                del self._nonces[url]
+                self._verdicts[url] = problem
+                self._to_send.put_nowait(_answer(url, nonce, problem))
+            elif open_nonce is None and self._verdicts.get(url, problem) != problem:
+                self._verdicts[url] = problem
+                again = DeltaDiscoveryRequest(type_url=url, resource_names_subscribe=[name])
+                self._to_send.put_nowait(again)
 
     async def run(self) -> None:
         """Follow the control plane until cancelled."""
@@ -97,16 +95,17 @@ class Feed:
             await asyncio.sleep(pause)
 
     async def _follow(self) -> None:
-        self._to_send, self._nonces, self._verdict = asyncio.Queue(), {}, None
+        self._to_send, self._nonces, self._verdicts = asyncio.Queue(), {}, {}
         async with open_channel(self._discovery) as channel:
             call = channel.stream_stream(
                 METHOD,
                 request_serializer=DeltaDiscoveryRequest.SerializeToString,
-                response_deserializer=DeltaDiscoveryResponse.FromString,
+                # gRPC makes nothing of a failure here: what is said is read below.
+                response_deserializer=bytes,
             )(self._requests(), metadata=metadata_of(self._discovery))
             try:
-                async for response in call:
-                    self._receive(response)
+                async for body in call:
+                    self._receive(_response(body))
             finally:
                 self.connected = False
                 call.cancel()
@@ -140,8 +139,17 @@ class Feed:
         if name in response.removed_resources:
             # What the kernel holds goes on: the pods are there, whatever became of the Node object.
             log.warning("control plane: it knows no %s of %s; what is held stays", url, name)
+            self._to_send.put_nowait(_answer(url, response.nonce, ""))
+            return
         self._nonces[url] = response.nonce
         self._wake()
+
+
+def _response(body: bytes) -> DeltaDiscoveryResponse:
+    try:
+        return DeltaDiscoveryResponse.FromString(body)
+    except DecodeError as error:
+        raise ClusterError("what it says is no DeltaDiscoveryResponse") from error
 
 
 def _answer(url: str, nonce: str, problem: str) -> DeltaDiscoveryRequest:

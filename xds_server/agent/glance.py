@@ -4,7 +4,8 @@ A look at what the kernel has no news of: members of sets, sysctls, and tables o
 It costs a fraction of a whole look, and tells only that something is not as it was.
 """
 
-import re
+from collections import Counter
+from collections.abc import Iterator
 from hashlib import blake2b
 
 from xds_server.datapath.kernel import Backend, Place
@@ -13,13 +14,10 @@ from xds_server.datapath.program import Program
 from xds_server.datapath.set_members import members_of
 from xds_server.datapath.sysctls import read_sysctl
 
-_POLICY = re.compile(r"^(:\S+ \S+) \[.*$|^#.*\n", re.MULTILINE)
-"""Counters of built-in chains, and when it was printed."""
 
-
-def glance(place: Place, held: Program) -> bytes:
+def glance(place: Place, held: Program, prefix: str) -> bytes:
     """
-    Return a digest of it: another one says that something changed.
+    Return a digest of it: another one says that something changed. ``prefix`` begins the names of our chains.
 
     Raises:
         KernelError: the kernel does not tell.
@@ -28,10 +26,27 @@ def glance(place: Place, held: Program) -> bytes:
     digest = blake2b(digest_size=16)
     with Netlink.of(NETFILTER) as netlink:
         for ipset in held.sets:
-            digest.update(members_of(netlink, ipset.name) or b"-")
+            members = members_of(netlink, ipset.name)
+            digest.update(b"-" if members is None else members)
     for sysctl in held.sysctls:
         digest.update((read_sysctl(sysctl.path) or "-").encode())
     if place.kernel.backend is Backend.LEGACY:
         saved = place.said((place.kernel.backend.tool("save"),))
-        digest.update(_POLICY.sub(r"\1", saved).encode())
+        for line in _about(saved, prefix):
+            digest.update(line.encode())
     return digest.digest()
+
+
+def _about(saved: str, prefix: str) -> Iterator[str]:
+    """Yield the lines about chains of ours; rules with their places: others' may come before a jump."""
+    places: Counter[str] = Counter()
+    for line in saved.splitlines():
+        if line.startswith("*"):
+            places.clear()
+        words = line.split()
+        if words[:1] == ["-A"]:
+            places[words[1]] += 1
+            if any(word.startswith(prefix) for word in words):
+                yield f"{places[words[1]]} {line}"
+        elif line.startswith(f":{prefix}"):
+            yield words[0]

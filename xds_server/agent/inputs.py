@@ -72,13 +72,14 @@ def _pair(program: api.NodeProgram) -> tuple[Role, IPv4Address | None, IPv6Addre
     if role is Role.SINGLE or not program.peers:
         # A DPU node that no CPU node is paired with carries its own pods alone.
         return (Role.SINGLE, None, None) if role is not Role.CPU else _no_peer(program)
-    # Of several CPU nodes one may not be there yet: any other stands for all.
-    known = (_addresses(peer.addresses) for peer in program.peers)
+    for peer in program.peers:
+        # Of several CPU nodes one may not be there yet: any other stands for all.
+        addresses = _addresses(peer.addresses)
+        address = _first(addresses, IPv4Address)
+        if address is not None:
+            return role, address, _first(addresses, IPv6Address)
     named = " or ".join(peer.node for peer in program.peers)
-    return role, *_need(
-        next(((v4, _first(each, IPv6Address)) for each in known if (v4 := _first(each, IPv4Address))), None),
-        f"node {named}, its peer, has no InternalIP of IPv4",
-    )
+    raise InputError(f"node {named}, its peer, has no InternalIP of IPv4")
 
 
 def _no_peer(program: api.NodeProgram) -> tuple[Role, None, None]:

@@ -25,6 +25,7 @@ from xds_server.protobuf.offmesh.datapath.v1 import node_program_pb2 as api
 log = logging.getLogger(__name__)
 
 _OF_ZTUNNEL = "ztunnel_netns"
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,16 @@ class Held:
     changes: tuple[Change, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ztunnel:
+    uid: str
+    keeper: KernelKeeper
+    holds: Program | None = None
+
+    def is_as(self, uid: str, desired: Program) -> bool:
+        return self.uid == uid and self.holds == desired
+
+
 class Keeper:
     """Of one node; whoever calls it does so once at a time."""
 
@@ -43,8 +54,10 @@ class Keeper:
         self._settings = settings
         kernel = kernel or Kernel(netns=settings.netns)
         self.node = KernelKeeper(kernel, settings.names, settings.backend)
-        self._ztunnel: tuple[str, KernelKeeper] | None = None
-        """The pod by its UID, once its namespace is found."""
+        self._ztunnel: _Ztunnel | None = None
+        """The pod, once its namespace is found."""
+        self._not_found: str | None = None
+        """UID of a pod whose namespace is not."""
 
     async def hold(self, told: Told, *, thorough: bool) -> Held:
         """
@@ -55,13 +68,18 @@ class Keeper:
             KernelError: others are in the way, something is lacking, or a step failed.
 
         """
-        kernel = await self.node.detect()
-        local = await within(kernel, read_local)
-        inputs = node_inputs(told.program, told.ranges, local, self._settings.when_ztunnel_is_gone)
-        names = _names(self._settings.names, told.program.options)
-        desired = self._desired(inputs, names)
-        changes = await self._hold_ztunnel(told.program.ztunnel.uid, inputs, names, thorough=thorough)
-        return Held(desired, inputs, (*changes, *await self.node.hold(desired, names)))
+        await self.node.detect()
+        inputs, names = await self._inputs(told), _names(self._settings.names, told.program.options)
+        changes: list[Change] = []
+        for _ in range(_ROUNDS):
+            desired, uid = self._desired(inputs, names), told.program.ztunnel.uid
+            changes += await self._hold_ztunnel(uid, inputs, names, thorough=thorough)
+            changes += await self.node.hold(desired, names)
+            # A pod's device that came meanwhile is no news any more: the kernel was looked at since.
+            before, inputs = inputs, await self._inputs(told)
+            if inputs == before:
+                break
+        return Held(desired, before, tuple(changes))
 
     async def remove(self) -> tuple[Change, ...]:
         """
@@ -73,26 +91,41 @@ class Keeper:
         """
         return await self.node.remove()
 
+    async def _inputs(self, told: Told) -> NodeInputs:
+        local = await within(self.node.kernel, read_local)
+        return node_inputs(told.program, told.ranges, local, self._settings.when_ztunnel_is_gone)
+
     async def _hold_ztunnel(
         self, uid: str, inputs: NodeInputs, names: Names, *, thorough: bool
     ) -> tuple[Change, ...]:
         if not self._settings.ztunnel_netns or inputs.ztunnel is None or not inputs.ztunnel.device:
             return ()
-        if self._ztunnel is not None and self._ztunnel[0] == uid and not thorough:
+        desired, ztunnel = PROGRAMS[_OF_ZTUNNEL](inputs, names), self._ztunnel
+        if not thorough and (self._not_found == uid or (ztunnel and ztunnel.is_as(uid, desired))):
             return ()
-        if self._ztunnel is None or self._ztunnel[0] != uid:
-            self._ztunnel = await self._find(uid, inputs.ztunnel.device)
-        if self._ztunnel is None:
+        if ztunnel is None or ztunnel.uid != uid:
+            ztunnel = await self._find(uid, inputs.ztunnel.device)
+        # Until it is done: a namespace may be gone with the process it was found by.
+        self._ztunnel = None
+        if ztunnel is None:
             return ()
-        return await self._ztunnel[1].hold(PROGRAMS[_OF_ZTUNNEL](inputs, names), names)
+        changes = await ztunnel.keeper.hold(desired, names)
+        self._ztunnel = replace(ztunnel, holds=desired)
+        return changes
 
-    async def _find(self, uid: str, device: str) -> tuple[str, KernelKeeper] | None:
+    async def _find(self, uid: str, device: str) -> "_Ztunnel | None":
         kernel = self.node.kernel
         path = await within(kernel, lambda place: namespace_behind(place, device))
         if not path:
-            log.warning("ztunnel's namespace, behind %s, is not found: it is left to the pod itself", device)
+            if self._not_found != uid:
+                log.warning(
+                    "ztunnel's namespace, behind %s, is not found: it is left to the pod itself", device
+                )
+            self._not_found = uid
             return None
-        return uid, KernelKeeper(replace(kernel, netns=path), self._settings.names, kernel.backend)
+        self._not_found = None
+        keeper = KernelKeeper(replace(kernel, netns=path), self._settings.names, kernel.backend)
+        return _Ztunnel(uid, keeper)
 
     def _desired(self, inputs: NodeInputs, names: Names) -> Program:
         chosen = (DEFAULT_PROGRAMS[inputs.role], *(("pod_routes",) if self._settings.pod_routes else ()))

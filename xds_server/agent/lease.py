@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from http.client import HTTPException, HTTPSConnection
 
 from xds_server.agent.settings import LeaseSettings
+from xds_server.agent.tokens import read_token
 from xds_server.exceptions import ClusterError
 
 log = logging.getLogger(__name__)
@@ -54,10 +55,12 @@ def renew_once(settings: LeaseSettings, node: str, now: datetime, environment: M
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
         raise ClusterError("KUBERNETES_SERVICE_HOST is not set: expected to run in a pod")
+    if not port.isdecimal():
+        raise ClusterError(f"KUBERNETES_SERVICE_PORT is {port!r}: expected a number")
     path = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases/{node}"
     body = json.dumps(_lease(settings, node, now))
     try:
-        token = (settings.account / "token").read_text(encoding="ascii").strip()
+        token = read_token(settings.account / "token")
         trust = ssl.create_default_context(cafile=str(settings.account / "ca.crt"))
         connection = HTTPSConnection(host, int(port), timeout=_TIMEOUT_SECONDS, context=trust)
     except (OSError, ValueError) as error:

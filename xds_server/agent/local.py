@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 
+from xds_server.datapath import requests
 from xds_server.datapath.kernel import Place
-from xds_server.datapath.observe_links import devices_of
+from xds_server.datapath.netlink import Netlink
+from xds_server.datapath.observe_links import read_address, read_name, unpacked
 from xds_server.datapath.observe_routes import FAMILIES, host_routes_of
 from xds_server.datapath.program import Address
 
@@ -26,10 +27,16 @@ def read_local(place: Place) -> Local:
         KernelError: the kernel does not tell.
 
     """
-    devices = devices_of(place.netlink)
-    own: dict[IPv4Address | IPv6Address, str] = {}
-    for device in sorted(devices.values(), key=lambda each: each.index, reverse=True):
-        # Of two devices with one address, as pods' devices have their gateway's, the older one counts.
-        own.update((interface.ip, device.name) for interface in device.addresses)
-    routes = (host_routes_of(place.netlink, version, devices) for version in FAMILIES)
-    return Local(own, {address: device for each in routes for address, device in each})
+    names = dict(read_name(body) for body in place.netlink.dump(requests.GET_LINK, requests.all_links()))
+    routes = (host_routes_of(place.netlink, version, names) for version in FAMILIES)
+    return Local(_own(place.netlink, names), {address: device for each in routes for address, device in each})
+
+
+def _own(netlink: Netlink, names: Mapping[int, str]) -> Mapping[Address, str]:
+    """Return addresses with their devices: of several, as pods' devices have their gateway's, the oldest."""
+    oldest: dict[bytes, int] = {}
+    for body in netlink.dump(requests.GET_ADDRESS, requests.all_addresses()):
+        packed, _length, index = read_address(body)
+        if packed and index in names:
+            oldest[packed] = min(index, oldest.get(packed, index))
+    return {unpacked(packed): names[index] for packed, index in oldest.items()}

@@ -31,8 +31,11 @@ class Watch:
         self._prefix = prefix
         self._seconds = seconds
         self._wake = wake
+        self._monitor: Monitor | None = None
         self._held: Program | None = None
         self._digest = b""
+        self._unseen = ""
+        """Why the last glance saw nothing."""
         self._pause = _FIRST_PAUSE
         self._is_glancing = asyncio.Lock()
 
@@ -41,13 +44,20 @@ class Watch:
         while True:
             try:
                 kernel = await self._keeper.detect()
-                async with monitored(kernel, self._prefix) as monitor, asyncio.TaskGroup() as tasks:
-                    self._keeper.before_look = monitor.forget
-                    tasks.create_task(self._follow(monitor))
-                    tasks.create_task(self._glance_now_and_then())
+                async with monitored(kernel, self._prefix) as self._monitor:
+                    # Of what changed up to now nobody has told.
+                    self._wake("everything")
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._follow(self._monitor))
+                        tasks.create_task(self._glance_now_and_then())
             except KernelError as error:
                 log.warning("the kernel is not watched: %s; tried again in %.0f s", error, _RETRY_SECONDS)
             await asyncio.sleep(_RETRY_SECONDS)
+
+    def forget(self) -> None:
+        """Take what changed up to now for known."""
+        if self._monitor is not None:
+            self._monitor.forget()
 
     async def hold(self, held: Program, *, was_drift: bool) -> None:
         """Learn what is held from now on."""
@@ -65,9 +75,19 @@ class Watch:
         while True:
             await asyncio.sleep(self._seconds)
             async with self._is_glancing:
-                differs = self._held is not None and await self._glance(self._held) != self._digest
+                seen = await self._glance(self._held) if self._held else self._digest
+                # Told once: what cannot be mended is tried again at its own pace.
+                differs, self._digest = seen != self._digest, seen
             if differs:
                 self._wake("a set, a sysctl or a table")
 
     async def _glance(self, held: Program) -> bytes:
-        return await within(self._keeper.kernel, lambda place: glance(place, held))
+        try:
+            seen = await within(self._keeper.kernel, lambda place: glance(place, held, self._prefix))
+        except KernelError as error:
+            if str(error) != self._unseen:
+                log.warning("sets, sysctls and tables are not looked at: %s", error)
+            self._unseen = str(error)
+            return b""
+        self._unseen = ""
+        return seen

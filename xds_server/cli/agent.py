@@ -1,6 +1,7 @@
 """``offmesh agent``: keeps a node's datapath equal to what the control plane says of the node."""
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from xds_server.datapath.kernel import Backend
 from xds_server.datapath.names import Names
 from xds_server.exceptions import InputError
 
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_LONGEST_NAME = 253
 _DEFAULTS = Discovery(address="offmesh.istio-system.svc:15012")
 
 
@@ -118,6 +121,9 @@ def _settings(flags: dict[str, Any]) -> AgentSettings:
 
     """
     split_address(flags["discovery_address"], "--discovery-address")
+    _check_name("--node", flags["node"])
+    if flags["lease_namespace"]:
+        _check_name("--lease-namespace", flags["lease_namespace"])
     return AgentSettings(
         node=flags["node"],
         discovery=Discovery(
@@ -143,6 +149,12 @@ def _settings(flags: dict[str, Any]) -> AgentSettings:
             renew_seconds=flags["lease_seconds"] / 4,
         ),
     )
+
+
+def _check_name(where: str, name: str) -> None:
+    if len(name) > _LONGEST_NAME or _NAME.fullmatch(name) is None:
+        expected = "lower case letters, digits, dashes and dots, as Kubernetes has names"
+        raise InputError(f"{where} is {name!r}: expected {expected}")
 
 
 def _names(path: Path | None) -> Names:

@@ -1,6 +1,6 @@
 """The difference between what is held and what is wanted, object by object, for people to read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -50,7 +50,7 @@ def changes_between(observed: Observed, desired: Program) -> Iterator[Change]:
     yield from _compared(Kind.SET, _sets(held), _sets(desired))
     yield from _compared(Kind.MEMBER, *_members(held, desired))
     yield from _compared(Kind.LINK, _links(held), _links(desired))
-    yield from _compared(Kind.ROUTE, _routes(held, but=desired), _routes(desired, but=held))
+    yield from _compared(Kind.ROUTE, *_routes(held, desired))
     yield from _compared(Kind.RULE, _rules(held), _rules(desired))
     yield from _chains(held, desired)
     yield from _compared(Kind.JUMP, _jumps(observed.jumps), _jumps(wanted_positions(desired)))
@@ -99,10 +99,15 @@ def _link(link: Link) -> str:
     return " ".join((*link_words(link), "address", str(link.address), "mtu", str(link.mtu), *state))
 
 
-def _routes(program: Program, but: Program) -> dict[str, str]:
-    """Return the routes that are not in another program: nodes have hundreds that are right."""
-    same = frozenset(but.routes)
-    routes = ((route, _family(route.family)) for route in program.routes if route not in same)
+def _routes(held: Program, desired: Program) -> tuple[dict[str, str], dict[str, str]]:
+    """Return those that differ: nodes have hundreds that are right."""
+    there = {route.key: route for route in held.routes}
+    same = {route.key for route in desired.routes if there.get(route.key) == route}
+    return _routes_but(same, held), _routes_but(same, desired)
+
+
+def _routes_but(same: Collection[object], program: Program) -> dict[str, str]:
+    routes = ((route, _family(route.family)) for route in program.routes if route.key not in same)
     return {
         f"{route.destination or 'default'} table {route.table}{family}": " ".join(route_words(route)) + family
         for route, family in routes

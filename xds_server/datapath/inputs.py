@@ -109,7 +109,7 @@ class NodeInputs:
     def pods_v4(self) -> tuple[tuple[IPv4Address, MeshedPod], ...]:
         """The pods of the family the tunnels carry, in the order of their addresses."""
         found = [(pod.address, pod) for pod in self.pods if isinstance(pod.address, IPv4Address)]
-        return tuple(sorted(found, key=lambda each: each[0]))
+        return tuple(sorted(found, key=lambda each: int(each[0])))
 
     @property
     def pod_devices(self) -> tuple[str, ...]:

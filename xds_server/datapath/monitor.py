@@ -90,8 +90,10 @@ class Monitor:
     async def _fall_quiet(self) -> None:
         while self._news.is_set():
             self._news.clear()
+            # wait_for would swallow a cancellation that comes together with the news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._quiet)
+                async with asyncio.timeout(self._quiet):
+                    await self._news.wait()
 
     def _read(self, kind: int, body: bytes) -> None:
         if kind >> 8 == _NFTABLES:
@@ -119,9 +121,12 @@ async def monitored(
         KernelError: its namespace cannot be entered, or it gives no news.
 
     """
-    sockets = await in_thread(partial(_open, kernel))
-    loop, monitor = asyncio.get_running_loop(), Monitor(prefix, quiet, longest, sockets)
+    sockets: list[socket.socket] = []
+    loop = asyncio.get_running_loop()
     try:
+        # Also when this is cancelled while they are opened, they are there to be closed.
+        await in_thread(partial(_open, kernel, sockets))
+        monitor = Monitor(prefix, quiet, longest, sockets)
         for opened in sockets:
             loop.add_reader(opened, monitor.receive, opened)
         yield monitor
@@ -131,16 +136,11 @@ async def monitored(
             opened.close()
 
 
-def _open(kernel: Kernel) -> list[socket.socket]:
+def _open(kernel: Kernel, opened: list[socket.socket]) -> None:
     enter(kernel.netns)
-    opened = [_listening(ROUTE, _ROUTE_GROUPS)]
+    opened.append(_listening(ROUTE, _ROUTE_GROUPS))
     if kernel.backend is Backend.NFT:
-        try:
-            opened.append(_listening(NETFILTER, (_NFTABLES_GROUP,)))
-        except KernelError:
-            opened[0].close()
-            raise
-    return opened
+        opened.append(_listening(NETFILTER, (_NFTABLES_GROUP,)))
 
 
 def _listening(protocol: int, groups: tuple[int, ...]) -> socket.socket:

@@ -146,14 +146,29 @@ class Netlink:
 
 def attributes(body: bytes, start: int = 0) -> dict[int, bytes]:
     """Return a message's attributes by their types; the message's own fields are before ``start``."""
+    # Looked up once: a link has forty attributes, and a node hundreds of links.
     found: dict[int, bytes] = {}
+    unpack, size, bits = _ATTRIBUTE.unpack_from, _ATTRIBUTE.size, _TYPE_BITS
+    last = len(body) - size
+    while start <= last:
+        length, kind = unpack(body, start)
+        if length < size:
+            break
+        found[kind & bits] = body[start + size : start + length]
+        start += (length + 3) & ~3
+    return found
+
+
+def attribute(body: bytes, start: int, wanted: int) -> bytes:
+    """Return the first attribute of a type, empty if there is none; what follows it is not looked at."""
     while start + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, start)
         if length < _ATTRIBUTE.size:
             break
-        found[kind & _TYPE_BITS] = body[start + _ATTRIBUTE.size : start + length]
+        if kind & _TYPE_BITS == wanted:
+            return body[start + _ATTRIBUTE.size : start + length]
         start += (length + 3) & ~3
-    return found
+    return b""
 
 
 def messages(received: bytes) -> Iterator[tuple[int, int, int, bytes]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from xds_server.datapath import requests
-from xds_server.datapath.netlink import Netlink, attributes
+from xds_server.datapath.netlink import Netlink, attribute, attributes
 from xds_server.datapath.program import Address, Interface, Link, TunnelType
 
 NO_ADDRESS = IPv4Interface("0.0.0.0/32")
@@ -101,12 +101,25 @@ def devices_of(netlink: Netlink) -> Mapping[int, Device]:
 def read_addresses(bodies: Iterable[bytes]) -> Iterator[tuple[int, Interface]]:
     """Yield the number of a link with each of its addresses, but for those of a link alone."""
     for body in bodies:
-        _family, length, _flags, scope, index = _ADDRESS.unpack_from(body)
-        found = attributes(body, _ADDRESS.size)
-        packed = found.get(_ADDRESS_OF_LINK) or found.get(_ADDRESS_OF_FAR_END)
-        if packed and scope == _GLOBAL_SCOPE:
+        packed, length, index = read_address(body)
+        if packed:
             interface = IPv4Interface if len(packed) == 4 else IPv6Interface
             yield index, interface((packed, length))
+
+
+def read_address(body: bytes) -> tuple[bytes, int, int]:
+    """Return an address, its length and the number of its link; it is empty when it is of that link alone."""
+    _family, length, _flags, scope, index = _ADDRESS.unpack_from(body)
+    if scope != _GLOBAL_SCOPE:
+        return b"", length, index
+    found = attributes(body, _ADDRESS.size)
+    return found.get(_ADDRESS_OF_LINK) or found.get(_ADDRESS_OF_FAR_END, b""), length, index
+
+
+def read_name(body: bytes) -> tuple[int, str]:
+    """Return the number of a link and its name, and look at nothing else."""
+    _family, _hardware, index, _flags, _change = _LINK.unpack_from(body)
+    return index, _text(attribute(body, _LINK.size, _NAME))
 
 
 def read_device(body: bytes, addresses: Mapping[int, list[Interface]]) -> Device:
@@ -130,8 +143,10 @@ def read_device(body: bytes, addresses: Mapping[int, list[Interface]]) -> Device
 
 def address(packed: bytes | None) -> Address | None:
     """Return an address from its bytes; None for none, and for the unspecified one."""
-    if not packed or not any(packed):
-        return None
+    return unpacked(packed) if packed and any(packed) else None
+
+
+def unpacked(packed: bytes) -> Address:
     return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from xds_server.datapath import requests
 from xds_server.datapath.netlink import Netlink, RefusedError, attributes
-from xds_server.datapath.observe_links import Device, address, number
+from xds_server.datapath.observe_links import Device, address, number, unpacked
 from xds_server.datapath.program import MAIN, PROTOCOL, Address, Network, Route
 
 FAMILIES = (4, 6)
@@ -22,6 +22,9 @@ NOTHING_THERE = (ENOENT, EAFNOSUPPORT, EOPNOTSUPP)
 """What the kernel answers for a table it does not have, or a family."""
 
 _HEADER = struct.Struct("=BBBBBBBBI")
+_SHORT_TABLE = 4
+"""Where the header has a table's number, if it is a small one."""
+_HOST_LENGTH = {4: 32, 6: 128}
 _DESTINATION, _DEVICE, _GATEWAY, _METRIC, _SOURCE, _TABLE = 1, 4, 5, 6, 7, 15
 _NEVER_OURS = (8, 9, 18, 22, 30)
 """Metrics, several next hops, a gateway of the other family, an encapsulation, a next hop by number."""
@@ -53,41 +56,32 @@ def routes_of(
         RefusedError: the kernel does not tell.
 
     """
-    asked = requests.all_of(version, protocol=protocol, table=table)
-    try:
-        bodies = netlink.dump(requests.GET_ROUTE, asked)
-    except RefusedError as error:
-        if error.code in NOTHING_THERE:
-            return
-        raise
-    for body in bodies:
-        # An old kernel tells of all, whatever is asked for, and one without a family of the others.
-        is_asked_for = (body[5] == PROTOCOL) == (protocol == PROTOCOL)
-        if is_asked_for and body[0] == requests.family_of(version):
-            seen = read_route(body, devices)
-            if table in (0, seen.table):
-                yield seen
+    for body in _bodies(netlink, version, protocol=protocol, table=table):
+        seen = read_route(body, devices)
+        if table in (0, seen.table):
+            yield seen
 
 
-def host_routes_of(
-    netlink: Netlink, version: int, devices: Mapping[int, Device]
-) -> Iterator[tuple[Address, str]]:
+def host_routes_of(netlink: Netlink, version: int, names: Mapping[int, str]) -> Iterator[tuple[Address, str]]:
     """
-    Yield each address that the table ``main`` has behind a device of this node, with that device.
+    Yield each address that others' routes in the table ``main`` lead to by a device, with that device's name.
 
     Raises:
         RefusedError: the kernel does not tell.
 
     """
-    length = 128 if version == 6 else 32
-    for seen in routes_of(netlink, version, devices, table=MAIN):
-        if seen.destination and seen.destination.prefixlen == length and seen.device:
-            yield seen.destination.network_address, seen.device
+    for body in _bodies(netlink, version, table=MAIN):
+        _family, length, _from, _tos, _table, _protocol, _scope, kind, _flags = _HEADER.unpack_from(body)
+        if length == _HOST_LENGTH[version] and kind == requests.UNICAST:
+            found = attributes(body, _HEADER.size)
+            device = names.get(number(found.get(_DEVICE)), "")
+            if device and _GATEWAY not in found and _table_of(body, found) == MAIN:
+                yield unpacked(found[_DESTINATION]), device
 
 
 def read_route(body: bytes, devices: Mapping[int, Device]) -> SeenRoute:
     """Return a route from the body of its message."""
-    family, length, _from, tos, short_table, protocol, scope, kind, flags = _HEADER.unpack_from(body)
+    family, length, _from, tos, _table, protocol, scope, kind, flags = _HEADER.unpack_from(body)
     found = attributes(body, _HEADER.size)
     version = 6 if family == requests.family_of(6) else 4
     network = IPv6Network if version == 6 else IPv4Network
@@ -95,7 +89,7 @@ def read_route(body: bytes, devices: Mapping[int, Device]) -> SeenRoute:
     gateway = address(found.get(_GATEWAY))
     destination = network((found.get(_DESTINATION, b"\0" * (16 if version == 6 else 4)), length))
     said: dict[str, Any] = {
-        "table": number(found[_TABLE]) if _TABLE in found else short_table,
+        "table": _table_of(body, found),
         "destination": destination if length else None,
         "via": gateway,
         "device": device.name if device and kind != requests.BLACKHOLE else "",
@@ -122,6 +116,25 @@ def read_route(body: bytes, devices: Mapping[int, Device]) -> SeenRoute:
         device=said["device"] if kind == requests.UNICAST and gateway is None else "",
         ours=None if strange or protocol != PROTOCOL else Route(**said),
     )
+
+
+def _bodies(netlink: Netlink, version: int, *, protocol: int = 0, table: int = 0) -> Iterator[bytes]:
+    asked = requests.all_of(version, protocol=protocol, table=table)
+    try:
+        bodies = netlink.dump(requests.GET_ROUTE, asked)
+    except RefusedError as error:
+        if error.code in NOTHING_THERE:
+            return
+        raise
+    for body in bodies:
+        # An old kernel tells of all, whatever is asked for, and one without a family of the others.
+        is_asked_for = (body[5] == PROTOCOL) == (protocol == PROTOCOL)
+        if is_asked_for and body[0] == requests.family_of(version):
+            yield body
+
+
+def _table_of(body: bytes, found: Mapping[int, bytes]) -> int:
+    return number(found[_TABLE]) if _TABLE in found else body[_SHORT_TABLE]
 
 
 def _is_on_link(version: int, scope: int, kind: int, has_gateway: bool) -> bool:

@@ -20,6 +20,8 @@ class RouteSteps:
         self._joining, self._leaving = joining(held, desired), leaving(held, desired)
         self._now = {route.key: route for route in held.routes}
         self._wanted = {route.key: route for route in desired.routes}
+        # What is right already is the same object in both, and told from the rest at a glance.
+        self._now |= {key: route for key, route in self._wanted.items() if self._now.get(key) == route}
 
     def leave(self) -> Iterator[PlannedStep]:
         """Delete those of pods that leave."""
@@ -38,13 +40,13 @@ class RouteSteps:
         """Make all as they shall be, but for those of pods that join."""
         # A gateway is found by a route of scope link, so these come first.
         for route in sorted(self._wanted.values(), key=lambda each: not each.scope_link):
-            if not _leads_to(route, self._joining) and self._now.get(route.key) != route:
+            if self._now.get(route.key) is not route and not _leads_to(route, self._joining):
                 yield self._replace(route)
 
     def join(self) -> Iterator[PlannedStep]:
         """Make those of pods that join."""
         for route in self._wanted.values():
-            if self._now.get(route.key) != route:
+            if self._now.get(route.key) is not route:
                 yield self._replace(route)
 
     def drop(self) -> Iterator[PlannedStep]:

@@ -20,12 +20,12 @@ Members = frozenset[tuple[Address, str]]
 
 def joining(held: Program, desired: Program) -> frozenset[Address]:
     """Return the addresses of pods that are in no set yet, and shall be."""
-    return _members(_by_name(desired)) - _members(_in_use(held, desired))
+    return _only_in(_by_name(desired), _in_use(held, desired))
 
 
 def leaving(held: Program, desired: Program) -> frozenset[Address]:
     """Return the addresses of pods that are in a set, and shall be in none."""
-    return _members(_in_use(held, desired)) - _members(_by_name(desired))
+    return _only_in(_in_use(held, desired), _by_name(desired))
 
 
 def withdraw(held: Program, desired: Program) -> Iterator[PlannedStep]:
@@ -88,8 +88,13 @@ def _in_use(held: Program, desired: Program) -> Mapping[str, IpSet]:
     return {ipset.name: ipset for ipset in held.sets if ipset.name not in left}
 
 
-def _members(sets: Mapping[str, IpSet]) -> frozenset[Address]:
-    return frozenset(address for ipset in sets.values() for address, _comment in ipset.members)
+def _only_in(sets: Mapping[str, IpSet], others: Mapping[str, IpSet]) -> frozenset[Address]:
+    found: set[Address] = set()
+    for name, ipset in sets.items():
+        other = others.get(name)
+        found |= _addresses(ipset.members - other.members if other else ipset.members)
+    # Those that have another comment there, or are in another set.
+    return frozenset(found).difference(*(_addresses(each.members) for each in others.values() if found))
 
 
 def _is_swapped(old: IpSet, new: IpSet) -> bool:

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 from errno import EOPNOTSUPP, EPERM
-from ipaddress import IPv4Address
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from xds_server.datapath import requests
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 _NO_LINK = "offmesh-no-link"
 _PROC = Path("/proc/sys")
-_NOBODY = IPv4Address("192.0.2.1")
+_NOBODY = IPv6Address("2001:db8::1")
+"""Of this family connections are listed in any case."""
 
 
 async def lacks(kernel: Kernel, desired: Program) -> tuple[str, ...]:

@@ -156,7 +156,7 @@ class Route:
     """A route of ours; ``destination`` None is the default. One of type ``blackhole`` has no device."""
 
     table: int
-    destination: Network | None = None
+    destination: Network | None = field(default=None, compare=False)
     via: Address | None = None
     device: str = ""
     src: Address | None = None
@@ -165,17 +165,16 @@ class Route:
     local: bool = False
     blackhole: bool = False
     family: int = 4
+    key: tuple[int, int, str] = field(init=False, repr=False)
+    """What the kernel tells routes apart by."""
 
     def __post_init__(self) -> None:
+        # Made once: nodes have hundreds of routes, and each is looked up several times in a plan.
+        object.__setattr__(self, "key", (self.family, self.table, str(self.destination or "default")))
         if not self.blackhole:
             check_device(self.device)
         elif self.device or self.via:
             raise InputError(f"route {self.key}: a blackhole has neither device nor gateway")
-
-    @property
-    def key(self) -> tuple[int, int, str]:
-        """What the kernel tells routes apart by."""
-        return (self.family, self.table, str(self.destination or "default"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,8 +135,8 @@ class NodePrograms:
     def _is_held(self, fetch: Fetch, cpu_node: str, dpu_node: str) -> bool:
         """By what its agent said here or, as it may have said so elsewhere, by the Lease it renews."""
         held = fetch.one(self._held, dpu_node)
-        if held is not None and cpu_node in held.cpu_nodes:
-            return True
+        if held is not None:
+            return cpu_node in held.cpu_nodes
         return bool(fetch.group(self._leases_by_name, dpu_node)) and not fetch.one(self._nodes_down, cpu_node)
 
     def _begun(self, node: NodeRange, role: api.NodeProgram.Role) -> api.NodeProgram:

@@ -30,6 +30,7 @@ from xds_server.datapath.programs.skeleton import (
     jumps,
     mangle_chains,
     nat_chains,
+    pod_route,
     pods_set,
     put,
     settings,
@@ -122,14 +123,9 @@ def _routes(ztunnel: Ztunnel, inputs: NodeInputs, names: Names) -> tuple[Route, 
     outer = tuple(Route(table=table, destination=proxy, device=device, scope_link=True) for table in tables)
     # No default in the inbound table: other destinations fall through to ``main``. ``src`` is what the
     # node's own processes take, so that O1 knows them.
+    via = names.pod_inbound_address.ip
     by_tunnel = tuple(
-        Route(
-            table=names.inbound_table,
-            destination=IPv4Network(address),
-            via=names.pod_inbound_address.ip,
-            device=names.inbound_link,
-            src=inputs.host_ip,
-        )
+        pod_route(address, names.inbound_table, via, names.inbound_link, inputs.host_ip)
         for address, _ in inputs.pods_v4
     )
     return (

@@ -26,13 +26,24 @@ def combine(first: Program, *others: Program) -> Program:
 def _once(name: str, members: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     held: dict[Hashable, Any] = {}
     for member in (member for each in members for member in each):
-        key = _key(member)
-        if held.setdefault(key, member) != member:
-            raise InputError(f"programs {name}: each wants its own {key}: expected programs that go together")
+        other = held.setdefault(_key(member), member)
+        if other is not member and other != member:
+            why = f"each wants its own {_told(member)}: expected programs that go together"
+            raise InputError(f"programs {name}: {why}")
     return tuple(held.values())
 
 
 def _key(member: Any) -> Hashable:
+    """Return what tells it apart from others of its kind."""
+    match member:
+        case Route():
+            return member.key
+        case Sysctl():
+            return member.path
+    return _told(member)
+
+
+def _told(member: Any) -> str:
     """Return what the kernel tells objects of this kind apart by."""
     match member:
         case Chain(table, name):

@@ -12,7 +12,7 @@ A CPU node: its meshed pods' TCP goes to the ztunnel on the DPU, and comes from 
 The next hop is the DPU itself, so there is no tunnel, and the packet is as the pod made it.
 """
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from xds_server.datapath.inputs import NodeInputs, Role
 from xds_server.datapath.names import Names
@@ -30,6 +30,7 @@ from xds_server.datapath.programs.skeleton import (
     mangle_chains,
     nat_chains,
     paired,
+    pod_route,
     pods_set,
     put,
     settings,
@@ -98,13 +99,7 @@ def _routes(inputs: NodeInputs, names: Names, dpu: IPv4Address) -> tuple[Route, 
     # Without a mark: pods of this node that are not meshed, also by the address of a service. ``src`` is
     # what the node's own processes take, so that O1 and the pod's answer know them.
     by_dpu = tuple(
-        Route(
-            table=names.inbound_table,
-            destination=IPv4Network(address),
-            via=dpu,
-            device=inputs.uplink,
-            src=inputs.host_ip,
-        )
+        pod_route(address, names.inbound_table, dpu, inputs.uplink, inputs.host_ip)
         for address, _ in inputs.pods_v4
     )
     return (

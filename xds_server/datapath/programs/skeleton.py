@@ -18,11 +18,12 @@ the one that was written: addresses, devices, the protocol, then matches and the
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network
 
 from xds_server.datapath.inputs import NodeInputs, Role
 from xds_server.datapath.names import Names
-from xds_server.datapath.program import Chain, IpSet, Jump, Mark, PolicyRule, Sysctl, Table
+from xds_server.datapath.program import Chain, IpSet, Jump, Mark, PolicyRule, Route, Sysctl, Table
 from xds_server.exceptions import InputError
 
 Rule = tuple[str, ...]
@@ -121,6 +122,12 @@ def nat_chains(inputs: NodeInputs, names: Names) -> tuple[Chain, ...]:
 def pods_set(inputs: NodeInputs, names: Names) -> IpSet:
     members = frozenset((address, pod.uid) for address, pod in inputs.pods_v4)
     return IpSet(names.pods_set, members)
+
+
+@lru_cache(maxsize=4096)
+def pod_route(address: IPv4Address, table: int, via: IPv4Address, device: str, src: IPv4Address) -> Route:
+    """Return a route to a pod; of hundreds, all but one are as they were when a pod comes or goes."""
+    return Route(table=table, destination=IPv4Network(address), via=via, device=device, src=src)
 
 
 def to_proxy(names: Names) -> tuple[PolicyRule, ...]:
