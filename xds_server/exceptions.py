@@ -9,6 +9,7 @@ OffmeshError
 │   ├── DeniedError           it may not have what it asked for
 │   └── LimitError            it, or all together, asked for too much
 ├── InputError      the input's: a file, flag or object cannot be used
+│   └── HeldInputError        and what was made of it before is to stay
 ├── ClusterError    the cluster's: the Kubernetes API refused or vanished
 └── KernelError     the kernel's: a command on a node failed
 """
@@ -46,6 +47,10 @@ class LimitError(PeerError):
 
 class InputError(OffmeshError):
     """A file, a flag or an object cannot be used; what was held before stays in force."""
+
+
+class HeldInputError(InputError):
+    """An object cannot be used, and to be without it would be worse than to keep what it said before."""
 
 
 class ClusterError(OffmeshError):

@@ -14,9 +14,26 @@ class MeshSettings:
     network: str = ""
     """Overrides the label ``topology.istio.io/network`` of the root namespace when not empty."""
     root_namespace: str = "istio-system"
+    """Whose policies are for every workload."""
+    system_namespace: str = ""
+    """Where Istio itself is, with its ConfigMap; '' is the root namespace."""
+    unsaid: tuple[Literal["root_namespace", "trust_domain"], ...] = ()
+    """What no flag says: Istio's ConfigMap may, when a server starts."""
     domain_suffix: str = "cluster.local"
     unhealthy_pairs: Literal["unhealthy", "withdraw", "ignore"] = "unhealthy"
     """What becomes of the workloads of a pair that is down."""
+    revision: str = ""
+    """Objects labelled ``istio.io/rev`` with another are not read; '' reads all."""
+    service_entries_select_pods: bool = True
+    services_select_workload_entries: bool = True
+    dry_run_policies: bool = False
+    """Whether policies that only try what they would do are served, for proxies to log."""
+    waypoint_policies: bool = False
+    """Whether workloads allow their waypoints without a policy that says so."""
+
+    @property
+    def istio_namespace(self) -> str:
+        return self.system_namespace or self.root_namespace
 
     @property
     def served_trust_domain(self) -> str:
@@ -83,6 +100,8 @@ class ClusterSettings:
     access: ClusterAccess = field(default_factory=ClusterAccess)
     dpu_access: ClusterAccess | None = None
     """The cluster of the DPU nodes, where that is another."""
+    istio_resources: bool = True
+    """Whether there are rights to read those of Istio and of the Gateway API."""
     namespace: str = "istio-system"
     """The server's own."""
     replica: str = ""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.addresses import ServedMesh, service, workload
+from tests.helpers.addresses import ServedMesh, policy, service, workload
 from tests.helpers.wire import read_delta
 from xds_server.catalog.catalog import Catalog
 from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
@@ -62,22 +62,99 @@ def test_what_was_taken_back_before_publication_is_no_change() -> None:
 
 
 def test_a_row_that_changes_its_name_removes_the_old_one() -> None:
-    mesh = ServedMesh(workload(POD))
-    mesh.catalog.stage_addresses({"row": Change(workload(POD), workload(OTHER))})
+    held = workload(POD)
+    mesh = ServedMesh(held)
+    mesh.catalog.stage_addresses({"row": Change(held, workload(OTHER))})
     mesh.catalog.publish()
     assert set(bodies(mesh.catalog)) == {OTHER}
 
 
 @pytest.mark.parametrize("rows", [("1", "2"), ("2", "1")])
 def test_rows_may_hand_a_name_on_in_one_transaction(rows: tuple[str, str]) -> None:
-    mesh = ServedMesh(workload(POD), workload(OTHER))
-    changes = {
-        "1": Change(workload(POD), workload(OTHER, "v2")),
-        "2": Change(workload(OTHER), None),
-    }
+    first, second = workload(POD), workload(OTHER)
+    mesh = ServedMesh(first, second)
+    changes = {"1": Change(first, workload(OTHER, "v2")), "2": Change(second, None)}
     mesh.catalog.stage_addresses({row: changes[row] for row in rows})
     mesh.catalog.publish()
     assert bodies(mesh.catalog) == {OTHER: workload(OTHER, "v2").body}
+
+
+@pytest.mark.parametrize("published_between", [True, False])
+@pytest.mark.parametrize("receiver_first", [True, False])
+@pytest.mark.parametrize("revision", ["", "v2"])
+def test_collections_may_hand_a_name_on_in_any_order(
+    revision: str, receiver_first: bool, published_between: bool
+) -> None:
+    """A service and an entry of its host, say: whichever collection tells its change first."""
+    catalog = Catalog()
+    given = service(WEB)
+    catalog.stage_addresses({"row": Change(None, given)})
+    if published_between:
+        catalog.publish()
+    taken = service(WEB, revision)
+    changes = [{"row": Change(given, None)}, {"other": Change(None, taken)}]
+    for change in reversed(changes) if receiver_first else changes:
+        catalog.stage_addresses(change)
+    catalog.publish()
+    assert bodies(catalog) == {WEB: taken.body}
+    catalog.stage_addresses({"other": Change(taken, None)})
+    catalog.publish()
+    assert bodies(catalog) == {}
+
+
+def test_policies_are_published_with_the_addresses_at_one_position() -> None:
+    mesh = ServedMesh()
+    mesh.stage_policies(policy("ns/p"))
+    assert mesh.catalog.has_staged
+    assert mesh.publish(workload(POD, policies=["ns/p"])) == 1
+    assert [mesh.catalog.of(url).position for url in (AUTHORIZATION, ADDRESS)] == [1, 1]
+    mesh.stage_policies(without=["ns/p"])
+    assert mesh.catalog.publish() == 2
+    assert [mesh.catalog.of(url).position for url in (AUTHORIZATION, ADDRESS)] == [2, 1]
+    assert dict(mesh.catalog.of(AUTHORIZATION).resources) == {}
+    assert not mesh.catalog.has_staged
+
+
+@pytest.mark.parametrize("published_between", [True, False])
+def test_collections_of_policies_may_hand_a_name_on(published_between: bool) -> None:
+    catalog = Catalog()
+    given, taken = policy("ns/p"), policy("ns/p")
+    catalog.stage_authorizations({"row": Change(None, given)})
+    if published_between:
+        catalog.publish()
+    catalog.stage_authorizations({"other": Change(None, taken)})
+    catalog.stage_authorizations({"row": Change(given, None)})
+    catalog.publish()
+    assert set(catalog.of(AUTHORIZATION).resources) == {"ns/p"}
+    catalog.stage_authorizations({"other": Change(taken, None)})
+    catalog.publish()
+    assert set(catalog.of(AUTHORIZATION).resources) == set()
+
+
+def test_workloads_are_told_once_more_when_their_service_takes_them_though_not_ready() -> None:
+    mesh = ServedMesh(service(WEB), workload(POD, services=[WEB]), workload(OTHER))
+    addresses, workloads = (mesh.catalog.of(url) for url in (ADDRESS, WORKLOAD))
+    mesh.publish(service(WEB, admits_unready=True))
+    assert sorted(addresses.changed_since(1)) == [POD, WEB]
+    assert workloads.changed_since(1) == []
+    mesh.publish(service(WEB, "v2", admits_unready=True))
+    assert addresses.changed_since(2) == [WEB]
+    mesh.publish(service(WEB))
+    assert addresses.changed_since(3) == [WEB]
+
+
+def test_workloads_are_told_once_more_when_their_service_returns() -> None:
+    mesh = ServedMesh(service(WEB), workload(POD, services=[WEB]))
+    mesh.publish(without=[WEB])
+    mesh.publish(service(WEB))
+    assert sorted(mesh.catalog.of(ADDRESS).changed_since(2)) == [POD, WEB]
+
+
+def test_workloads_changed_and_changed_back_are_told_once_more_all_the_same() -> None:
+    mesh = ServedMesh(service(WEB), workload(POD, services=[WEB]))
+    mesh.stage(workload(POD, "v2", services=[WEB]), service(WEB, admits_unready=True))
+    mesh.publish(workload(POD, services=[WEB]))
+    assert sorted(mesh.catalog.of(ADDRESS).changed_since(1)) == [POD, WEB]
 
 
 def test_types_are_served_by_name() -> None:

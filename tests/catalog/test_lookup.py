@@ -1,5 +1,6 @@
 """Finding addresses by what a client may ask for."""
 
+import msgspec
 import pytest
 
 from tests.helpers.addresses import service, workload
@@ -108,6 +109,42 @@ def test_a_workload_that_leaves_a_service_is_a_member_no_more() -> None:
     found.apply({POD: workload(POD, services=[API])})
     assert found.find(WEB) == {WEB, OTHER}
     assert set(found.members(API)) == {POD}
+
+
+RANGE = msgspec.structs.replace(
+    service(WEB), aliases=("net/10.1.0.0/16", "net/10.1.0.0/24", "net/10.2.0.0/8")
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("net/10.1.0.0", {WEB}),
+        ("net/10.2.0.0", {WEB}),
+        ("net/10.1.0.0/16", set()),
+        ("net/10.1.0.1", set()),
+        ("/10.1.0.0", set()),
+    ],
+)
+def test_a_range_is_found_by_its_first_address_alone(key: str, found: set[str]) -> None:
+    assert lookup(RANGE).find(key) == found
+
+
+def test_a_range_leaves_no_name_behind() -> None:
+    found = lookup(RANGE)
+    found.apply({WEB: service(WEB, vips=["10.1.0.0"], network="net")})
+    assert found.find("net/10.1.0.0") == {WEB}
+    found.apply({WEB: None})
+    assert groups(found._by_alias) == {}
+
+
+def test_services_that_take_what_is_not_ready_are_known() -> None:
+    found = lookup(service(WEB, admits_unready=True), service(API))
+    assert found.admit_unready == {WEB}
+    found.apply({WEB: service(WEB), API: service(API, admits_unready=True)})
+    assert found.admit_unready == {API}
+    found.apply({API: None})
+    assert found.admit_unready == set()
 
 
 def test_members_wait_for_a_service_that_comes_later() -> None:

@@ -107,7 +107,7 @@ def test_a_response_for_one_client_has_what_it_was_asked_for() -> None:
     kind = served({"a": b"1", "b": b"2"})
     response = read_delta(kind.some(["b"], ["x", "y"], "nonce").payload)
     assert (response.names, response.removed, response.nonce) == (["b"], ["x", "y"], "nonce")
-    state = read_state(kind.some_of_state(["b"], "nonce").payload)
+    state = read_state(kind.some_of_state([kind.resources["b"]], "nonce").payload)
     assert ([entry.body for entry in state.entries], state.nonce) == ([b"2"], "nonce")
 
 

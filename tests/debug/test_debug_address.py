@@ -6,6 +6,7 @@ import pytest
 
 from tests.helpers.running_debug import RunningDebug, running_debug
 from tests.helpers.served_mesh import ServedMesh
+from xds_server.debug.health import HealthServer
 from xds_server.debug.http import DebugServer
 from xds_server.exceptions import InputError
 
@@ -53,7 +54,8 @@ async def test_what_is_no_address_is_named_with_its_flag(
 ) -> None:
     flag = "--health-address" if health_only else "--http-address"
     with pytest.raises(InputError, match=f"^{flag} .*: expected HOST:PORT"):
-        await DebugServer(mesh.served, health_only=health_only).start(address)
+        server = HealthServer(mesh.served.readiness) if health_only else DebugServer(mesh.served)
+        await server.start(address)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1:15014", "no-such-host.invalid:15014", "a..b:15014"])

@@ -13,7 +13,9 @@ from xds_server.debug.http import DebugServer
 from xds_server.debug.paths import PROBES, VIEWS
 
 KINDS = (
-    "DpuNode, DpuPod, EndpointSlice, Lease, Namespace, Node, NodeDown, Pair, Pod, ProgramHeld, Service, Single"
+    "AuthorizationPolicy, DpuNode, DpuPod, EndpointSlice, Gateway, GatewayClass, Lease, MeshConfigMap, "
+    "Namespace, Node, NodeDown, Pair, PeerAuthentication, Pod, ProgramHeld, Service, ServiceEntry, Single, "
+    "WorkloadEntry"
 )
 JSON = "application/json; charset=utf-8"
 

@@ -1,10 +1,8 @@
-"""What is told of the inputs: the placement map, source objects, problems."""
-
-import pytest
+"""What is told of the inputs: the placement map, problems."""
 
 from tests.helpers.asked_views import names, tell
 from tests.helpers.served_mesh import MapState, ServedMesh, pod
-from xds_server.debug.views import errorsz, placementz, registryz
+from xds_server.debug.views import errorsz, placementz
 from xds_server.exceptions import Problem
 from xds_server.objects.cluster_conf import Pair
 
@@ -41,40 +39,6 @@ class TestPlacementz:
     def test_before_the_first_load_it_tells_where_the_map_will_be_from(self) -> None:
         told = tell(placementz, ServedMesh())
         assert (told["path"], told["loadedAt"], told["pairs"]) == ("cluster-conf.yaml", None, [])
-
-
-class TestRegistryz:
-    def test_it_tells_counts_and_no_names_unasked(self, mesh: ServedMesh) -> None:
-        told = tell(registryz, mesh)
-        assert told["kinds"]["Pod"] == {"count": 3, "synced": False}
-        assert told["kinds"]["Pair"]["count"] == 1
-        assert (told["files"], told["ignored"]) == ({"mesh.yaml": 5}, {"ConfigMap": 3})
-
-    def test_it_tells_which_kinds_are_not_whole_yet(self, mesh: ServedMesh) -> None:
-        for source in mesh.registry:
-            source.synced = source.name != "Pod"
-        told = tell(registryz, mesh)
-        assert told["unsynced"] == ["Pod"]
-        assert (told["kinds"]["Pod"]["synced"], told["kinds"]["Node"]["synced"]) == (False, True)
-
-    @pytest.mark.parametrize("kind", ["Pod", "pod"])
-    def test_it_tells_the_names_of_a_kind(self, mesh: ServedMesh, kind: str) -> None:
-        kinds = tell(registryz, mesh, kind=kind)["kinds"]
-        assert {name: told["names"] for name, told in kinds.items()} == {
-            "Pod": ["shop/web-1", "shop/web-2", "store/db-1"]
-        }
-
-    def test_it_tells_the_names_of_a_namespace(self, mesh: ServedMesh) -> None:
-        kinds = tell(registryz, mesh, ns="store")["kinds"]
-        assert {name: told["names"] for name, told in kinds.items() if told["count"]} == {
-            "Pod": ["store/db-1"],
-            "Service": ["store/db"],
-        }
-
-    def test_it_tells_every_name_when_asked_for_all(self, mesh: ServedMesh) -> None:
-        kinds = tell(registryz, mesh, full="1")["kinds"]
-        assert all(len(told["names"]) == told["count"] for told in kinds.values())
-        assert kinds["Node"]["names"] == ["cpu-a", "dpu-a", "plain", "spare"]
 
 
 class TestErrorsz:

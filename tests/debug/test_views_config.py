@@ -9,9 +9,14 @@ from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
 from xds_server.debug.question import RefusedError
 from xds_server.debug.views_config import config_dump
 from xds_server.objects.kubernetes import Pod
+from xds_server.objects.policies import AuthorizationPolicy
 from xds_server.protobuf.workloadapi.security.authorization_pb2 import Authorization
 
 ID_A = "ztunnel~10.0.0.9~ztunnel-a.istio-system~istio-system.svc.cluster.local#1"
+DENY = (
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: deny, namespace: shop}, "
+    "spec: {action: DENY, selector: {matchLabels: {app: web}}, rules: [{}]}}"
+)
 
 
 class TestConfigDump:
@@ -60,6 +65,22 @@ class TestConfigDump:
         pending = [entry["name"] for entry in address["resources"] if entry.get("pending")]
         assert pending == ["Kubernetes//Pod/shop/web-1"]
         assert address["pendingRemovals"] == ["Kubernetes//Pod/shop/web-2"]
+
+    def test_a_policy_that_leaves_after_the_addresses_is_pending_until_then(self, mesh: ServedMesh) -> None:
+        mesh.put(DENY)
+        stream = mesh.connect()
+        for type_url in (ADDRESS, AUTHORIZATION):
+            stream.subscribe(type_url=type_url)
+        remove(mesh.registry, AuthorizationPolicy, "shop/deny")
+        mesh.catalog.publish()
+        assert stream.session.next_response(1_004.0) is not None
+        told = tell(config_dump, mesh, client="1")["types"]
+        assert not told["Address"]["behind"]
+        assert told["Authorization"]["behind"]
+        assert told["Authorization"]["pendingRemovals"] == ["shop/deny"]
+        stream.receive()
+        told = tell(config_dump, mesh, client="1")["types"]["Authorization"]
+        assert (told["behind"], told["pendingRemovals"]) == (False, [])
 
     def test_of_removals_an_on_demand_client_waits_only_for_its_own(self, mesh: ServedMesh) -> None:
         mesh.connect(node="elsewhere").subscribe("Kubernetes//Pod/shop/web-1")

@@ -10,16 +10,8 @@ import msgspec
 import pytest
 import yaml
 
-from xds_server.objects.kubernetes import (
-    KINDS,
-    EndpointSlice,
-    KubernetesObject,
-    Namespace,
-    Node,
-    Pod,
-    Service,
-    object_key,
-)
+from xds_server.objects.kinds import KINDS, object_key
+from xds_server.objects.kubernetes import EndpointSlice, KubernetesObject, Namespace, Node, Pod, Service
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "bookinfo"
 FILES = sorted((EXAMPLE / "mesh").iterdir())

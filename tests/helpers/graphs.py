@@ -45,7 +45,7 @@ def assert_nothing_is_left(graph: Graph) -> None:
 def _remains(collection: AnyCollection) -> dict[str, object]:
     held = {
         name: getattr(collection, name, None)
-        for name in ("rows", "dirty", "problems", "_before", "_reads", "_made")
+        for name in ("rows", "dirty", "problems", "_before", "_reads", "_made", "_name", "_count")
     }
     return {name: value for name, value in held.items() if value} | _readers(collection)
 

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from xds_server.objects.kubernetes import KINDS, KubernetesObject, object_key
+from xds_server.objects.kinds import KINDS, object_key
+from xds_server.objects.kubernetes import KubernetesObject
 from xds_server.store.registry import Registry
 
 

@@ -31,6 +31,7 @@ class RunningAds:
         self.settings = settings
         self.server = GrpcServer(self.ads.handlers(NoAuthentication()), settings)
         self.address = ""
+        self._staged: dict[str, Address | None] = {}
 
     def put(self, *names: str, version: str = "", padding: int = 0) -> None:
         """Stage workloads for the next publication."""
@@ -44,10 +45,10 @@ class RunningAds:
         self.stage(dict.fromkeys(names))
 
     def stage(self, addresses: Mapping[str, Address | None]) -> None:
-        known = self.catalog.lookup.addresses
         self.catalog.stage_addresses(
-            {name: Change(known.get(name), address) for name, address in addresses.items()}
+            {name: Change(self._staged.get(name), address) for name, address in addresses.items()}
         )
+        self._staged.update(addresses)
         self.ads.publisher.receive_changes()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from xds_server.debug.health import HealthServer
 from xds_server.debug.http import DebugServer
 from xds_server.debug.served import Served
 
@@ -53,7 +54,7 @@ class RunningDebug:
 async def running_debug(
     served: Served, address: str = "127.0.0.1:0", *, health_only: bool = False
 ) -> AsyncIterator[RunningDebug]:
-    server = DebugServer(served, health_only=health_only)
+    server = HealthServer(served.readiness) if health_only else DebugServer(served)
     bound = await server.start(address)
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

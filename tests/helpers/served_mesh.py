@@ -74,8 +74,10 @@ class ServedMesh:
         self.readiness = Readiness()
         self.placement = MapSource()
         mesh = Mesh(self.registry, MeshSettings(), two_clusters=two_clusters)
-        for collection in mesh.addresses:
-            mesh.graph.listen(collection, self.catalog.stage_addresses)
+        for addresses in mesh.addresses:
+            mesh.graph.listen(addresses, self.catalog.stage_addresses)
+        for policies in mesh.authorizations:
+            mesh.graph.listen(policies, self.catalog.stage_authorizations)
         self.served = Served(
             settings=ServeSettings(
                 manifests=(),

@@ -48,8 +48,11 @@ class Pair:
         raise NotImplementedError
 
     def receive(self) -> Received | None:
-        """Return the next response the session owes, None if it owes none."""
+        """Return the next response the session owes, None if it owes none, however long it is waited for."""
         response = self.session.next_response(self.now())
+        if response is None and self.session.waits:
+            self.session.wait_no_more()
+            response = self.session.next_response(self.now())
         if response is None:
             return None
         received = self.read(response.encoded.payload)

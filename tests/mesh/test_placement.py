@@ -1,5 +1,6 @@
 """Placement: the serving node of workloads, and what operators are told of the map."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,6 +131,26 @@ def test_the_report_names_labels_that_disagree_with_the_map() -> None:
         "node odd has label offMeshNodeType=gpu: expected cpu or dpu",
         "node plain has label offMeshNodeType=cpu, in the map it is single",
     )
+
+
+@pytest.mark.parametrize(
+    ("cpu", "dpu", "told"),
+    [
+        ("{topology.kubernetes.io/zone: a}", "{topology.kubernetes.io/zone: b}", True),
+        ("{topology.kubernetes.io/region: r}", "{topology.kubernetes.io/region: s}", True),
+        ("{topology.kubernetes.io/zone: a}", "{topology.kubernetes.io/zone: a}", False),
+        ("{topology.kubernetes.io/zone: a}", "{}", False),
+        ("{topology.istio.io/subzone: a}", "{topology.istio.io/subzone: b}", False),
+    ],
+)
+def test_the_report_names_a_pair_in_two_zones(cpu: str, dpu: str, told: bool) -> None:
+    mesh = MeshUnderTest(
+        f"{{kind: Node, metadata: {{name: master, labels: {cpu}}}}}",
+        f"{{kind: Node, metadata: {{name: master-dpu, labels: {dpu}}}}}",
+    )
+    pair_up(mesh, Pair(CPU, DPU, "master", "master-dpu"))
+    conflicts = placement_report(mesh.mesh.placement).conflicts
+    assert any("CPU node master is in zone" in conflict for conflict in conflicts) is told
 
 
 def test_the_report_names_a_name_that_its_node_does_not_bear() -> None:

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.mesh import MeshUnderTest, as_json
@@ -368,6 +368,7 @@ def test_a_removed_pod_takes_its_workload_along() -> None:
     assert mesh.messages() == {}
 
 
+@settings(deadline=None)
 @given(
     order=st.permutations(
         [

@@ -6,10 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from xds_server.objects.kinds import CLUSTER_SCOPED, KINDS, object_key
 from xds_server.objects.kubernetes import (
-    CLUSTER_SCOPED,
     DPU_KINDS,
-    KINDS,
     EndpointSlice,
     KubernetesObject,
     Namespace,
@@ -17,7 +16,6 @@ from xds_server.objects.kubernetes import (
     ObjectMeta,
     Pod,
     Service,
-    object_key,
 )
 
 POD = {

@@ -36,11 +36,27 @@ class PublishedMesh(ServedMesh):
 
     def publish(self, *addresses: Address, without: Iterable[str] = ()) -> int:
         position = super().publish(*addresses, without=without)
+        opened = self._opened()
         for name in self.published.keys() | self.addresses.keys():
             if self.published.get(name) != self.addresses.get(name):
                 self.changed_at[name] = position
+            if not opened.isdisjoint(self.addresses[name].services if name in self.addresses else ()):
+                self.changed_at[name] = position
         self.published = dict(self.addresses)
         return position
+
+    def _opened(self) -> set[str]:
+        """Services that are there again, or take workloads that are not ready: these are told once more."""
+        return {
+            name
+            for name, address in self.addresses.items()
+            if _is_service(address)
+            and (name not in self.published or self.admits(address) > self.admits(self.published[name]))
+        }
+
+    def admits(self, address: Address) -> bool:
+        balancing = api.Address.FromString(address.body).service.load_balancing
+        return balancing.health_policy == api.LoadBalancing.ALLOW_ALL
 
     def present(self, type_url: str) -> dict[str, str]:
         """Name -> version of everything of a type."""
@@ -347,6 +363,11 @@ class DeltaClient(ModelClient):
         asked = self.mesh.stand_for(self.asked) & present.keys()
         unknown = {name for name in self.asked if not self.mesh.stands_for(name) & present.keys()}
         lacking = {name for name in required & present.keys() if held.get(name) != present[name]}
+        reopened = lacking & self.versions.keys()
+        lacking |= (
+            self.mesh.stand_for(name for name in reopened if self.mesh.admits(self.mesh.published[name]))
+            & present.keys()
+        )
         assert names == lacking | asked
         assert removed == gone | unknown
         same = {name for name, version in held.items() if present.get(name) == version}

@@ -83,6 +83,23 @@ def test_a_rejected_body_is_not_sent_again_until_it_changes(pair: DeltaPair) -> 
     assert pair.expect().names == [POD]
 
 
+def test_workloads_come_once_more_with_a_service_that_now_takes_them_though_not_ready(
+    pair: DeltaPair,
+) -> None:
+    """ztunnel keeps no workload that is not ready as an endpoint, and does not look again of itself."""
+    pair.ask()
+    pair.mesh.publish(service(WEB, vips=["10.96.0.1"], admits_unready=True))
+    assert pair.expect().names == [POD, WEB]
+
+
+def test_they_come_once_more_to_a_client_that_was_away_too(pair: DeltaPair) -> None:
+    held = versions(pair.mesh)
+    pair.mesh.publish(service(WEB, vips=["10.96.0.1"], admits_unready=True))
+    assert pair.ask(versions=held).names == [POD, WEB]
+    back = DeltaPair(pair.mesh)
+    assert back.ask(versions=versions(pair.mesh)).names == []
+
+
 def test_what_happened_while_a_client_was_slow_is_sent_as_one_sum(pair: DeltaPair) -> None:
     pair.ask()
     for version in ("v2", "v3", "v4"):

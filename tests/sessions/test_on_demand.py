@@ -1,6 +1,7 @@
 """The delta variant without a wildcard: a client follows the names it asked for and was given."""
 
 import pytest
+from msgspec.structs import replace
 
 from tests.helpers.addresses import ServedMesh, service, workload
 from tests.helpers.session_pair import DeltaPair
@@ -66,6 +67,19 @@ def test_a_resource_is_sent_with_its_aliases(pair: DeltaPair) -> None:
     assert (entry.name, entry.aliases) == (OTHER, ("/10.0.0.2", "/2001:db8::2"))
     assert entry.version == version(pair.mesh, OTHER)
     assert entry.body == pair.mesh.addresses[OTHER].body
+
+
+def test_a_range_is_followed_by_its_first_address(pair: DeltaPair) -> None:
+    """Its aliases say the range; its name for asking does not, and falls to whoever else has it."""
+    of_range = replace(service("ns/a"), aliases=("/10.1.0.0/16",))
+    pair.mesh.publish(of_range, service("ns/b", vips=["10.1.0.0"]))
+    (entry,) = pair.ask(["/10.1.0.0"]).entries
+    assert (entry.name, entry.aliases) == ("ns/a", ("/10.1.0.0/16",))
+    pair.mesh.publish(without=["ns/a"])
+    response = pair.expect()
+    assert (response.names, response.removed) == (["ns/b"], ["ns/a"])
+    pair.mesh.publish(of_range)
+    assert pair.expect().names == ["ns/a"]
 
 
 @pytest.mark.parametrize("name", ["/10.9.9.9", "ns/unknown", "unknown", "/", ""])

@@ -38,6 +38,7 @@ services = st.builds(
     st.sampled_from(SERVICES),
     revisions,
     vips=st.lists(st.sampled_from(VIPS), max_size=2, unique=True),
+    admits_unready=st.booleans(),
 )
 removals = st.sampled_from([*UIDS, *SERVICES])
 edits = st.lists(workloads | services | removals, min_size=1, max_size=4)

@@ -12,11 +12,15 @@ from types import MappingProxyType
 from xds_server.exceptions import InputError
 from xds_server.store.collection import Collection, Index, Source
 from xds_server.store.derive import Expanded, Fetch, Mapped
+from xds_server.store.distinct import Distinct
+from xds_server.store.gated import Gated, Gates
 from xds_server.store.graph import Graph
+from xds_server.store.joined import Joined
 
 Words = Mapping[str, str]
 NOTHING: Words = MappingProxyType({})
 UNUSABLE = "?"
+CLOSES_ALL = "ab"
 
 
 class World:
@@ -158,8 +162,43 @@ def _chain_with_expansion(world: World) -> Collection[str]:
     return Mapped(world.graph, "third", second, lambda _fetch, key, word: f"{word}@{key}")
 
 
+def _joined_parts(world: World) -> Collection[str]:
+    capitals = Mapped(world.graph, "capitals", world.inputs, upper)
+    return Joined(world.graph, "joined", capitals, _expanded(world, "letters", world.inputs, letters))
+
+
+def _gated(world: World) -> Collection[str]:
+    """Each other closes the group of its name, and one closes all."""
+
+    def is_open(group: str) -> bool:
+        return CLOSES_ALL not in world.others.rows and group not in world.others.rows
+
+    mode = Mapped(world.graph, "mode", world.others, lambda _fetch, key, _word: key == CLOSES_ALL or None)
+    gates = Gates(is_open, world.others, mode)
+    return Gated(world.graph, "gated", world.inputs, gates, lambda word: UNUSABLE not in word)
+
+
+def _expected_gated(inputs: Words, others: Words) -> dict[str, str]:
+    if CLOSES_ALL in others:
+        return {}
+    return {key: word for key, word in inputs.items() if key not in others and UNUSABLE not in word}
+
+
 KINDS = [
     Kind("Source", lambda world: world.inputs, lambda inputs, _: dict(inputs), depth=0),
+    Kind(
+        "Joined",
+        _joined_parts,
+        lambda inputs, _: expected_upper(inputs) | expected_letters(inputs),
+        depth=2,
+    ),
+    Kind("Gated", _gated, _expected_gated, depth=0),
+    Kind(
+        "Distinct",
+        lambda world: Distinct(world.graph, "distinct", world.inputs, lambda word: word, str.upper),
+        lambda inputs, _: {word: word.upper() for word in inputs.values()},
+        depth=0,
+    ),
     Kind("Mapped", lambda world: Mapped(world.graph, "mapped", world.inputs, upper), expected_upper),
     Kind(
         "Mapped that fetches by key",

@@ -33,6 +33,27 @@ async def test_both_first_requests_are_answered_even_with_nothing() -> None:
         assert answered == {ADDRESS, AUTHORIZATION}
 
 
+async def test_a_client_that_returns_is_told_no_address_before_it_has_asked_for_policies() -> None:
+    async with running_ads("a") as server, DeltaClient(server.address) as client:
+        await client.subscribe(ADDRESS, initial_resource_versions={"gone": "old"})
+        while not server.clients.totals.requests[ADDRESS]:
+            await asyncio.sleep(0.01)
+        await client.subscribe(AUTHORIZATION)
+        assert (await client.receive()).type_url == AUTHORIZATION
+        assert list((await client.receive()).removed_resources) == ["gone"]
+
+
+async def test_a_client_that_returns_and_asks_for_addresses_alone_is_answered_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("xds_server.transport.stream._PATIENCE_SECONDS", 0.05)
+    async with running_ads("a") as server, DeltaClient(server.address) as client:
+        await client.subscribe(ADDRESS, initial_resource_versions={"gone": "old"})
+        assert list((await client.receive()).removed_resources) == ["gone"]
+        server.put("b")
+        assert [resource.name for resource in (await client.receive()).resources] == ["b"]
+
+
 async def test_headers_come_before_any_message() -> None:
     async with running_ads(ready=False) as server, DeltaClient(server.address) as client:
         await client.subscribe()

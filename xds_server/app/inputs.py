@@ -5,8 +5,15 @@ from typing import Protocol
 
 from xds_server.cluster.connection import ApiConnection
 from xds_server.debug.served import PlacementSource
+from xds_server.mesh.mesh_config import config_map_name
 from xds_server.settings import ClusterAccess, ServeSettings
-from xds_server.sources.kubernetes.kinds import agent_leases, dpu_kinds, mesh_kinds
+from xds_server.sources.kubernetes.kinds import (
+    WatchedKind,
+    agent_leases,
+    dpu_kinds,
+    istio_kinds,
+    mesh_kinds,
+)
 from xds_server.sources.kubernetes.source import KubernetesSource, Watched
 from xds_server.sources.manifests.source import ManifestSource, Progress
 from xds_server.sources.placement.config_map import ConfigMapSource
@@ -51,7 +58,8 @@ class Inputs:
         if cluster is None or self.connection is None or settings.manifests:
             self.objects = ManifestSource(settings.manifests, registry, problems)
         else:
-            watched = [Watched(self.connection, kind) for kind in mesh_kinds()]
+            kinds = mesh_kinds(_istio_kinds(settings, registry))
+            watched = [Watched(self.connection, kind) for kind in kinds]
             dpus = self.dpu_connection
             if dpus is not None:
                 watched += [Watched(dpus, kind) for kind in dpu_kinds()]
@@ -67,6 +75,16 @@ class Inputs:
         for connection in (self.connection, self.dpu_connection):
             if connection is not None:
                 await connection.close()
+
+
+def _istio_kinds(settings: ServeSettings, registry: Registry) -> tuple[WatchedKind, ...]:
+    mesh = settings.mesh
+    kinds = istio_kinds(mesh.istio_namespace, config_map_name(mesh.revision))
+    if settings.cluster is not None and settings.cluster.istio_resources:
+        return kinds
+    for kind in kinds:
+        registry.of(kind.type).synced = True
+    return ()
 
 
 def _connection(access: ClusterAccess) -> ApiConnection:

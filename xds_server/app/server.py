@@ -1,9 +1,9 @@
 """
 The parts of ``offmesh serve``, joined.
 
-Order of starting: HTTP first (probes and operators can see the load), the gRPC ports (streams wait),
-the map, the objects, then one publication, and ready. Order of stopping: not ready, streams
-drained, sources and publisher cancelled, HTTP last.
+Order of starting: HTTP first (operators can see the load), the gRPC ports (streams wait), the map,
+the objects, then one publication, and ready. Order of stopping: not ready, streams drained, sources
+and publisher cancelled, HTTP last.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ import grpc
 from xds_server.app.identity import identity_parts
 from xds_server.app.inputs import Inputs
 from xds_server.app.leading import Told, candidate
+from xds_server.app.mesh_names import NamesInForce
 from xds_server.app.pairs import watched_pairs
 from xds_server.app.watchdog import Watchdog
 from xds_server.catalog.catalog import Catalog
@@ -34,6 +35,7 @@ from xds_server.exceptions import ClusterError, InputError
 from xds_server.identity.parts import IdentityParts
 from xds_server.mesh.address import Address
 from xds_server.mesh.graph import Mesh, new_registry
+from xds_server.mesh.policies.authorization import AuthorizationRow
 from xds_server.mesh.programs import Programs
 from xds_server.sessions.clients import Clients
 from xds_server.settings import ServeSettings
@@ -52,25 +54,13 @@ Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 
-async def serve(
-    settings: ServeSettings, progress: Progress, announce: Callable[[Mapping[str, str]], None]
-) -> None:
-    """
-    Serve until SIGTERM or SIGINT; ``announce`` is called with the bound addresses once ready.
-
-    Raises:
-        InputError: an address cannot be bound, or the placement map cannot be used.
-
-    """
-    await Server(settings).run(progress, announce)
-
-
 class Server:
-    """Everything ``offmesh serve`` runs, joined. Made inside the event loop it will run in."""
+    """Everything ``offmesh serve`` runs beside the probes. Made inside the event loop it will run in."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, readiness: Readiness, bound: dict[str, str]) -> None:
         self._settings = settings
-        self.bound: dict[str, str] = {}
+        self._readiness = readiness
+        self.bound = bound
         """Addresses in use by their name in the ready file."""
         registry = new_registry()
         problems = Problems()
@@ -80,8 +70,8 @@ class Server:
         mesh = Mesh(
             registry, settings.mesh, two_clusters=cluster is not None and cluster.dpu_access is not None
         )
-        self._readiness = Readiness()
         self._inputs = Inputs(settings, registry, problems)
+        NamesInForce(settings.mesh, registry, problems)
         self._identity = identity_parts(settings, mesh, self._inputs)
         self._liveness = watched_pairs(settings, self._inputs, registry, mesh)
         told = Told(registry, self._identity, self._liveness)
@@ -96,8 +86,10 @@ class Server:
             if self._identity is not None
             else None
         )
-        for collection in mesh.addresses:
-            mesh.graph.listen(collection, self._receive_changes)
+        for addresses in mesh.addresses:
+            mesh.graph.listen(addresses, self._receive_addresses)
+        for policies in mesh.authorizations:
+            mesh.graph.listen(policies, self._receive_authorizations)
         self._served = Served(
             settings=settings,
             registry=registry,
@@ -130,16 +122,20 @@ class Server:
     def _servers(self) -> list[GrpcServer]:
         return [self._plain] if self._secure is None else [self._plain, self._secure.server]
 
-    def _receive_changes(self, changes: Mapping[str, Change[Address]]) -> None:
+    def _receive_addresses(self, changes: Mapping[str, Change[Address]]) -> None:
         self._catalog.stage_addresses(changes)
+        self._ads.publisher.receive_changes()
+
+    def _receive_authorizations(self, changes: Mapping[str, Change[AuthorizationRow]]) -> None:
+        self._catalog.stage_authorizations(changes)
         self._ads.publisher.receive_changes()
 
     async def run(self, progress: Progress, announce: Callable[[Mapping[str, str]], None]) -> None:
         stop = asyncio.Event()
         _on_signals(stop)
-        debug = [DebugServer(self._served), DebugServer(self._served, health_only=True)]
+        debug = DebugServer(self._served)
         try:
-            await self._open_ports(*debug)
+            await self._open_ports(debug)
             async with asyncio.TaskGroup() as tasks:
                 work = tasks.create_task(self._work(progress, announce))
                 await stop.wait()
@@ -151,15 +147,12 @@ class Server:
             await self._plain.close()
             if self._secure is not None:
                 await self._secure.close()
-            for server in debug:
-                await server.stop()
+            await debug.stop()
             await self._inputs.close()
 
-    async def _open_ports(self, http: DebugServer, health: DebugServer) -> None:
+    async def _open_ports(self, http: DebugServer) -> None:
         settings = self._settings
         self.bound["http"] = await http.start(settings.http_address)
-        if settings.health_address:
-            self.bound["health"] = await health.start(settings.health_address)
         if settings.grpc_address:
             self.bound["grpc"] = await self._plain.start(settings.grpc_address)
 

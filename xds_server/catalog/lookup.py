@@ -6,6 +6,7 @@ of a workload, ``network/vip`` of a service, and all workloads that one node ser
 from collections.abc import Collection, Mapping
 
 from xds_server.mesh.address import Address
+from xds_server.protobuf.workloadapi import workload_pb2 as api
 from xds_server.store.multimap import MultiMap
 
 _NONE = Address(name="", body=b"", aliases=())
@@ -16,21 +17,44 @@ class AddressLookup:
 
     def __init__(self) -> None:
         self.addresses: dict[str, Address] = {}
+        self.admit_unready: set[str] = set()
+        """Services whose workloads are endpoints whatever their health."""
         self._by_alias = MultiMap()
         self._members = MultiMap()
         self._by_node = MultiMap()
 
-    def apply(self, changes: Mapping[str, Address | None]) -> None:
+    def apply(self, changes: Mapping[str, Address | None]) -> set[str]:
+        """
+        Take new addresses (None removes); return services whose workloads must be told once more.
+
+        A ztunnel that was sent a workload while it did not count as an endpoint of its service does
+        not look at it again because the service has changed, or is back (ztunnel facts, 1.7).
+        """
+        again = set()
         for name, new in changes.items():
-            self._regroup(name, self.addresses.get(name, _NONE), new or _NONE)
+            old = self.addresses.get(name)
+            self._regroup(name, old or _NONE, new or _NONE)
             if new is None:
                 self.addresses.pop(name, None)
             else:
                 self.addresses[name] = new
+            if self._judge_health(name, new) or (old is None and new is not None and is_service(new)):
+                again.add(name)
+        return again
+
+    def _judge_health(self, name: str, new: Address | None) -> bool:
+        """Note whether a service admits workloads that are not ready; tell whether it newly does."""
+        admitted = name in self.admit_unready
+        admits = new is not None and is_service(new) and _admits_unready(new.body)
+        if admits:
+            self.admit_unready.add(name)
+        else:
+            self.admit_unready.discard(name)
+        return admits and not admitted
 
     def _regroup(self, name: str, old: Address, new: Address) -> None:
         for index, left, joined in (
-            (self._by_alias, old.aliases, new.aliases),
+            (self._by_alias, keys_of(old.aliases), keys_of(new.aliases)),
             (self._members, old.services, new.services),
             (self._by_node, (old.node,), (new.node,)),
         ):
@@ -66,6 +90,18 @@ class AddressLookup:
         return self._by_node.get(node) if node else ()
 
 
+def keys_of(aliases: tuple[str, ...]) -> tuple[str, ...]:
+    """Return by which names aliases are found: a range, ``network/ip/length``, by its first address."""
+    if any(alias.count("/") > 1 for alias in aliases):
+        return tuple({"/".join(alias.split("/", 2)[:2]): None for alias in aliases})
+    return aliases
+
+
 def is_service(address: Address) -> bool:
     """Tell by the field number at the head of the Address message."""
     return address.body[:1] == b"\x12"
+
+
+def _admits_unready(body: bytes) -> bool:
+    balancing = api.Address.FromString(body).service.load_balancing
+    return balancing.health_policy == api.LoadBalancing.ALLOW_ALL

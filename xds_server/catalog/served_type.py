@@ -50,10 +50,18 @@ class ServedType:
             if new == old:
                 continue
             self._replace(name, old, new)
-            self._log.record(name, position)
-            self.position = position
-        if self.position == position:
-            self._shared.clear()
+            self._record(name, position)
+
+    def tell_again(self, names: Iterable[str], position: int) -> None:
+        """Have resources sent at ``position`` as if they had changed."""
+        for name in names:
+            if name in self.resources:
+                self._record(name, position)
+
+    def _record(self, name: str, position: int) -> None:
+        self._log.record(name, position)
+        self.position = position
+        self._shared.clear()
 
     def _replace(self, name: str, old: Resource | None, new: Resource | None) -> None:
         if old is not None:
@@ -93,11 +101,19 @@ class ServedType:
             [name for name in names if name not in self.resources],
         )
 
+    def present(self, names: frozenset[str]) -> Encoded:
+        """The delta response that tells of each name what it is now, or that it is gone."""
+        shared = self._shared.get(names)
+        if shared is None:
+            there = names & self.resources.keys()
+            shared = self._shared[names] = self.some(there, names - there, f"{self.position:x}-")
+        return shared
+
     def state(self) -> Encoded:
         """The state-of-the-world response with every resource."""
         shared = self._shared.get("state")
         if shared is None:
-            shared = self.some_of_state(self.resources, f"{self.position:x}")
+            shared = self.some_of_state(self.resources.values(), f"{self.position:x}")
             self._shared["state"] = shared
         return shared
 
@@ -111,10 +127,10 @@ class ServedType:
         payload = delta_response(self.url, self.version, nonce, entries, removed)
         return Encoded(payload, nonce, len(entries), len(removed))
 
-    def some_of_state(self, names: Iterable[str], nonce: str) -> Encoded:
+    def some_of_state(self, resources: Iterable[Resource], nonce: str) -> Encoded:
         """A state-of-the-world response with some resources, for one client alone."""
         self.encodings += 1
-        packed = [self.resources[name].packed for name in names]
+        packed = [resource.packed for resource in resources]
         payload = state_of_the_world_response(self.url, self.version, nonce, packed)
         return Encoded(payload, nonce, len(packed), 0)
 

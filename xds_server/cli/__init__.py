@@ -12,7 +12,7 @@ import click
 from xds_server import __version__
 from xds_server.exceptions import InputError, OffmeshError
 
-_COMMANDS = ("explain", "placement", "serve", "status", "token", "version")
+_COMMANDS = ("explain", "placement", "replay", "serve", "status", "token", "version")
 _OF_A_NODE = ("agent", "datapath")
 """Commands that need a Linux kernel."""
 

@@ -32,6 +32,11 @@ _FLAGS = (
     flag("--context", "", "Context of the kubeconfig; '' is its current one."),
     flag("--dpu-kubeconfig", None, "The cluster of the DPU nodes, where that is another.", type=_FILE),
     flag("--dpu-context", "", "Context of the DPU nodes' kubeconfig; '' is its current one."),
+    flag(
+        "--istio-resources/--no-istio-resources",
+        _DEFAULTS.istio_resources,
+        "Whether to read the resources of Istio and of the Gateway API, and Istio's own ConfigMap.",
+    ),
     flag("--namespace", "", "The server's own namespace; default: POD_NAMESPACE, then that of its account."),
     flag(
         "--cluster-conf-configmap",
@@ -89,6 +94,7 @@ def cluster_settings(flags: Mapping[str, Any]) -> ClusterSettings | None:
     dpu_access = _access(flags["dpu_kubeconfig"], flags["dpu_context"])
     return ClusterSettings(
         access=_access(flags["kubeconfig"], flags["context"]),
+        istio_resources=flags["istio_resources"],
         dpu_access=dpu_access if dpu_access.kubeconfig else None,
         namespace=namespace,
         replica=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",

@@ -16,6 +16,7 @@ from xds_server.cli.cluster_flags import cluster_flags, cluster_settings
 from xds_server.cli.files import PLACES, find_cluster_conf
 from xds_server.cli.flags import flag as _flag
 from xds_server.cli.logs import log_options
+from xds_server.cli.mesh_flags import mesh_flags, mesh_settings
 from xds_server.cli.progress import LoadProgress
 from xds_server.exceptions import InputError
 from xds_server.identity.server_certificate import is_server_name
@@ -24,7 +25,6 @@ from xds_server.settings import (
     ClusterSettings,
     DatapathSettings,
     IdentitySettings,
-    MeshSettings,
     ServeSettings,
     StreamSettings,
 )
@@ -61,10 +61,7 @@ _METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregated
 @_flag("--insecure-grpc-anywhere", False, "Allow --grpc-address on more than loopback.", is_flag=True)
 @_flag("--http-address", _DEFAULTS.http_address, "Debug HTTP and metrics.")
 @_flag("--health-address", _DEFAULTS.health_address, "Probes: /ready, /live, /healthz; '' turns it off.")
-@_flag("--trust-domain", _DEFAULTS.mesh.trust_domain, "Trust domain of the mesh.")
-@_flag("--cluster-id", _DEFAULTS.mesh.cluster_id, "Name of the cluster in workload UIDs.")
-@_flag("--network", _DEFAULTS.mesh.network, "Network of the cluster; '' reads the root namespace's label.")
-@_flag("--root-namespace", _DEFAULTS.mesh.root_namespace, "Root namespace of the mesh.")
+@mesh_flags
 @_flag(
     "--certs",
     _DEFAULTS.identity.certs,
@@ -100,12 +97,6 @@ _METHOD = "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregated
     "Whether clients may prove themselves by a certificate of the mesh, too; without, TLS costs less.",
 )
 @cluster_flags
-@_flag(
-    "--unhealthy-pairs",
-    _DEFAULTS.mesh.unhealthy_pairs,
-    "What becomes of the workloads of a pair that is down.",
-    type=click.Choice(["unhealthy", "withdraw", "ignore"]),
-)
 @_flag("--http-host", (), "Further name by which the debug HTTP may be asked. Repeatable.", multiple=True)
 @_flag(
     "--drain-seconds",
@@ -139,10 +130,6 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
         if not path.exists():
             raise InputError(f"--manifests {path}: no such file or folder")
     _check_addresses(flags)
-    mesh = {
-        name: flags[name]
-        for name in ("trust_domain", "cluster_id", "network", "root_namespace", "unhealthy_pairs")
-    }
     streams = {name: flags[name] for name in ("drain_seconds", "max_connection_age_seconds")}
     same = {
         name: flags[name]
@@ -160,7 +147,7 @@ def _settings(flags: Mapping[str, Any]) -> ServeSettings:
         cluster_conf=_cluster_conf(flags["cluster_conf"], cluster),
         cluster=cluster,
         http_hosts=tuple(flags["http_host"]),
-        mesh=MeshSettings(**mesh),
+        mesh=mesh_settings(flags),
         datapath=DatapathSettings(
             tunnel_type=flags["tunnel_type"],
             capture_dns=flags["capture_dns"],

@@ -7,10 +7,11 @@ from functools import partial
 from aiohttp import web
 
 from xds_server.addresses import bound_address, join_address, listen, split_address
-from xds_server.debug.answers import answer, json_answer, refusal
+from xds_server.debug.answers import answer, refusal
 from xds_server.debug.connections import Connections
 from xds_server.debug.dumps import Dumps
 from xds_server.debug.guard import Guard
+from xds_server.debug.health import answer_probe, check_method, unknown
 from xds_server.debug.index_page import STYLE, index_page
 from xds_server.debug.json_text import to_bytes
 from xds_server.debug.loop_lag import measure_lag
@@ -19,21 +20,15 @@ from xds_server.debug.paths import PRETTY, PROBES, VIEWS
 from xds_server.debug.question import RefusedError, parse_question
 from xds_server.debug.served import Served
 
+_FLAG = "--http-address"
 _STOP_SECONDS = 0.5
-_SHOWN = 200
 
 
 class DebugServer:
-    """
-    Answers at one address: everything, or the probes alone.
+    """Answers at one address: everything, the probes among it."""
 
-    Probes come from load balancers and kubelets by any name and tell nothing of the mesh, so where
-    they are alone there is no guard.
-    """
-
-    def __init__(self, served: Served, *, health_only: bool = False) -> None:
+    def __init__(self, served: Served) -> None:
         self._served = served
-        self._health_only = health_only
         self._guard: Guard | None = None
         self._runner: web.ServerRunner | None = None
         self._lag: asyncio.Task[None] | None = None
@@ -48,15 +43,12 @@ class DebugServer:
             InputError: the address cannot be bound.
 
         """
-        flag = "--health-address" if self._health_only else "--http-address"
-        listening = await listen(address, flag)
+        listening = await listen(address, _FLAG)
         host, port = bound_address(listening)
-        if not self._health_only:
-            names = (split_address(address, flag)[0], *self._served.settings.http_hosts)
-            self._guard = Guard(names, host)
-            loop = asyncio.get_running_loop()
-            lag = measure_lag(self._metrics.event_loop_lag.observe, loop.time, asyncio.sleep)
-            self._lag = asyncio.create_task(lag)
+        self._guard = Guard((split_address(address, _FLAG)[0], *self._served.settings.http_hosts), host)
+        loop = asyncio.get_running_loop()
+        lag = measure_lag(self._metrics.event_loop_lag.observe, loop.time, asyncio.sleep)
+        self._lag = asyncio.create_task(lag)
         connections = Connections(self._answer, handler_cancellation=True)
         self._runner = web.ServerRunner(connections, shutdown_timeout=_STOP_SECONDS)
         await self._runner.setup()
@@ -75,24 +67,12 @@ class DebugServer:
         try:
             if self._guard is not None:
                 self._guard.check(request)
-            if request.method not in ("GET", "HEAD"):
-                raise RefusedError(405, f"method {request.method[:_SHOWN]} is not for reading: expected GET")
+            check_method(request)
             if request.path in PROBES:
-                return self._probe(request)
-            if self._health_only:
-                raise _unknown(request, " or ".join(PROBES))
+                return answer_probe(request, self._served.readiness)
             return await self._tell(request)
         except RefusedError as error:
             return refusal(error)
-
-    def _probe(self, request: web.BaseRequest) -> web.Response:
-        pretty = parse_question(request.query, (PRETTY,), time.time()).flag(PRETTY)
-        readiness = self._served.readiness
-        if request.path != "/ready":
-            return json_answer({"live": True}, pretty=pretty)
-        if readiness.ready:
-            return json_answer({"ready": True}, pretty=pretty)
-        return json_answer({"ready": False, "reason": readiness.reason}, 503, pretty)
 
     async def _tell(self, request: web.BaseRequest) -> web.StreamResponse:
         path = VIEWS.get(request.path)
@@ -104,14 +84,10 @@ class DebugServer:
 
     def _page(self, request: web.BaseRequest) -> web.Response:
         if request.path not in ("/", "/style.css", "/metrics"):
-            raise _unknown(request, "one that / lists")
+            raise unknown(request, "one that / lists")
         parse_question(request.query, (), time.time())
         if request.path == "/metrics":
             return answer(*self._metrics.render(request.headers.get("Accept", "")))
         if request.path == "/style.css":
             return answer(STYLE.encode(), "text/css; charset=utf-8")
         return answer(to_bytes(index_page(self._served)), "text/html; charset=utf-8")
-
-
-def _unknown(request: web.BaseRequest, expected: str) -> RefusedError:
-    return RefusedError(404, f"unknown path {request.path[:_SHOWN]!r}: expected {expected}")

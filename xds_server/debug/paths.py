@@ -7,12 +7,13 @@ from typing import TypeAlias
 from xds_server.debug.json_text import Json
 from xds_server.debug.question import Question
 from xds_server.debug.served import Served
-from xds_server.debug.views import errorsz, placementz, registryz
+from xds_server.debug.views import errorsz, placementz
 from xds_server.debug.views_addresses import ambientz
 from xds_server.debug.views_clients import adsz, syncz
 from xds_server.debug.views_config import config_dump
 from xds_server.debug.views_identity import explain, secretz
 from xds_server.debug.views_liveness import livenessz
+from xds_server.debug.views_registry import registryz
 
 View: TypeAlias = Callable[[Served, Question], Json]
 

@@ -1,18 +1,13 @@
-"""What is told of the inputs: the placement map, the source objects, and what could not be used."""
+"""What is told of the inputs: the placement map, and what could not be used."""
 
-import asyncio
 from collections.abc import Iterator
 
 from xds_server.debug.json_text import SKIPPED, Json
-from xds_server.debug.ordering import in_order
-from xds_server.debug.question import Question, RefusedError
-from xds_server.debug.served import Candidacy, LoadedMap, Served
+from xds_server.debug.question import Question
+from xds_server.debug.served import LoadedMap, Served
 from xds_server.debug.times import time_text
 from xds_server.exceptions import Problem
 from xds_server.mesh.placement_report import placement_report
-from xds_server.sources.kubernetes.reflector import Reflector
-from xds_server.sources.kubernetes.source import KubernetesSource
-from xds_server.store.collection import Source
 
 
 def placementz(served: Served, _question: Question) -> Json:
@@ -49,73 +44,6 @@ def _loaded(served: Served, state: LoadedMap | None) -> Json:
         "failedReloads": state.failed_reloads,
         "failure": [str(problem) for problem in state.failure],
     }
-
-
-def registryz(served: Served, question: Question) -> Json:
-    """Tell how many source objects of each kind there are, and their names when asked for some."""
-    namespace = question.text("ns")
-    kind = question.text("kind")
-    with_names = question.flag("full") or bool(namespace or kind)
-    sources = [_known_kind(served, kind)] if kind else list(served.registry)
-    return {
-        "kinds": {source.name: _objects(source, namespace, with_names) for source in sources},
-        "files": dict(served.objects.files),
-        "ignored": dict(served.objects.ignored),
-        "unsynced": served.registry.unsynced,
-        **({"watches": _watches(served.watches)} if served.watches else {}),
-        **({"election": _election(served.election)} if served.election else {}),
-    }
-
-
-def _election(candidacy: Candidacy) -> Json:
-    """Tell which replica does what only one may."""
-    return {
-        "leading": candidacy.leading,
-        "leader": candidacy.leader,
-        "transitions": candidacy.transitions,
-    }
-
-
-def _watches(source: KubernetesSource) -> list[Json]:
-    """Tell how the following of each kind goes."""
-    now = asyncio.get_running_loop().time()
-    return [_watch(one, now) for one in source.reflectors]
-
-
-def _watch(reflector: Reflector, now: float) -> Json:
-    contact = reflector.contact
-    return {
-        "kind": reflector.kind.name,
-        "path": reflector.path,
-        "installed": contact.installed,
-        "version": contact.version,
-        "heardSecondsAgo": round(now - contact.heard_at, 1) if contact.heard_at else None,
-        "failure": contact.failure,
-        "events": contact.events,
-        "lists": contact.lists,
-        "streamedLists": contact.streamed,
-        "resumed": contact.resumed,
-        "checks": contact.checks,
-        "drift": contact.drift,
-        "disorder": contact.disorder,
-    }
-
-
-def _known_kind(served: Served, kind: str) -> Source[object]:
-    for source in served.registry:
-        if source.name.lower() == kind.lower():
-            return source
-    known = ", ".join(sorted(source.name for source in served.registry))
-    raise RefusedError(400, f"parameter kind is {kind[:100]!r}: expected one of {known}")
-
-
-def _objects(source: Source[object], namespace: str, with_names: bool) -> Json:
-    prefix = f"{namespace}/" if namespace else ""
-    keys = [key for key in source if key.startswith(prefix)]
-    told: dict[str, object] = {"count": len(keys), "synced": source.synced}
-    if with_names:
-        told["names"] = (SKIPPED if key is None else key for key in in_order(keys, str))
-    return told
 
 
 def errorsz(served: Served, question: Question) -> Json:

@@ -75,7 +75,9 @@ def by_type(client: Client) -> Iterator[tuple[str, Subscription]]:
 
 def is_behind(subscription: Subscription, catalog: ServedCatalog) -> bool:
     """Tell whether the client is owed what it was not sent yet."""
-    return subscription.owes_answer or subscription.cursor < catalog.of(subscription.type_url).position
+    if subscription.owes_answer or subscription.later:
+        return True
+    return subscription.cursor < catalog.of(subscription.type_url).position
 
 
 def sync_state(subscription: Subscription, catalog: ServedCatalog, now: float) -> Json:

@@ -1,6 +1,6 @@
 """What one client was sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from xds_server.catalog.catalog import Catalog
 from xds_server.catalog.resource import WORKLOAD, Resource
@@ -64,7 +64,7 @@ def _known_type(catalog: Catalog, wanted: str) -> str:
 
 def _of_type(subscription: Subscription, catalog: Catalog, name: str) -> Json:
     served = catalog.of(subscription.type_url)
-    pending = set(served.changed_since(subscription.cursor))
+    pending = subscription.later.union(served.changed_since(subscription.cursor))
     return {
         "wildcard": subscription.wildcard,
         "cursor": subscription.cursor,
@@ -88,12 +88,12 @@ def _sent(subscription: Subscription, catalog: Catalog) -> list[Resource]:
     return [held[name] for name in followed & held.keys()]
 
 
-def _removals(subscription: Subscription, served: ServedType, pending: set[str]) -> list[str]:
+def _removals(subscription: Subscription, served: ServedType, pending: Set[str]) -> list[str]:
     followed = pending if subscription.wildcard else pending & subscription.names
     return sorted(followed - served.resources.keys())
 
 
-def _told(resources: list[Resource], pending: set[str], wanted: str) -> Iterator[object]:
+def _told(resources: list[Resource], pending: Set[str], wanted: str) -> Iterator[object]:
     for resource in in_order(resources, lambda resource: resource.name):
         if resource is None or wanted not in resource.name:
             yield SKIPPED

@@ -31,7 +31,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 def names_of(settings: ServeSettings) -> tuple[str, ...]:
     """Return every name and address clients may know this server by."""
-    namespace, suffix = settings.mesh.root_namespace, settings.mesh.domain_suffix
+    namespace, suffix = settings.mesh.istio_namespace, settings.mesh.domain_suffix
     services = [f"{name}.{namespace}.svc" for name in ("istiod", "istiod-remote", "istio-pilot", "offmesh")]
     full = [f"{service}.{suffix}" for service in services]
     return tuple(dict.fromkeys([*services, *full, *_LOCAL, *settings.identity.tls_sans]))

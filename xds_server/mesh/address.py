@@ -1,7 +1,7 @@
 """The unit the mesh serves: one workload or service, as the bytes of its Address message."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
 
@@ -59,6 +59,27 @@ def parse_ip(text: str, what: str) -> IPv4Address | IPv6Address:
         except ValueError:
             pass
     raise InputError(f"{what} is {text!r}: expected an IP address")
+
+
+def parse_block(text: str, what: str) -> tuple[IPv4Address | IPv6Address, int | None]:
+    """
+    Parse an address or a CIDR block: its first address, and the prefix length where it is of several.
+
+    Raises:
+        InputError: naming ``what`` holds the text.
+
+    """
+    _, slash, length = text.partition("/")
+    try:
+        if slash and length.isascii() and length.isdigit() and "%" not in text:
+            network = ip_network(text, strict=False)
+            whole = network.prefixlen == network.max_prefixlen
+            return network.network_address, None if whole else network.prefixlen
+        if not slash:
+            return parse_ip(text, what), None
+    except (ValueError, InputError):
+        pass
+    raise InputError(f"{what} is {text!r}: expected an IP address or a CIDR block")
 
 
 def usable_ips(fetch: Fetch, texts: Iterable[str], what: str) -> list[IPv4Address | IPv6Address]:

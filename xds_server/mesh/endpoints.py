@@ -13,10 +13,11 @@ import msgspec
 from xds_server.mesh.address import Address, ip_text, usable_ips, workload_address
 from xds_server.mesh.networks import Networks
 from xds_server.mesh.service_ports import endpoint_ports
-from xds_server.mesh.services import Services, ServiceTarget
+from xds_server.mesh.services import Services
+from xds_server.mesh.targets import ServiceTarget
 from xds_server.objects.kubernetes import Endpoint, EndpointSlice
 from xds_server.protobuf.workloadapi import workload_pb2 as api
-from xds_server.store.collection import Index, Source
+from xds_server.store.collection import Collection, Index
 from xds_server.store.derive import Expanded, Fetch
 from xds_server.store.graph import Graph
 
@@ -35,9 +36,9 @@ class Endpoints:
     """The collections of EndpointSlices."""
 
     def __init__(
-        self, graph: Graph, slices: Source[EndpointSlice], services: Services, networks: Networks
+        self, graph: Graph, slices: Collection[EndpointSlice], services: Services, networks: Networks
     ) -> None:
-        self.networks = networks
+        self._networks = networks
         self._settings = networks.settings
         self._services = services
         self.bound = Expanded(graph, "bound pods", slices, _bound_pods)
@@ -52,7 +53,7 @@ class Endpoints:
         target = fetch.one(self._services.targets, f"{endpoint_slice.namespace}/{service}")
         if target is None:
             return {}
-        network = self.networks.local(fetch)
+        network = self._networks.local(fetch)
         made: dict[str, Address] = {}
         for endpoint, ips in _usable(fetch, alone):
             first = ip_text(ips[0])

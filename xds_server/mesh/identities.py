@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from xds_server.mesh.placement import DPU_CLUSTER, Placement
 from xds_server.objects.kubernetes import Pod
-from xds_server.store.collection import Index, Source
+from xds_server.store.collection import Collection, Index
 
 FINISHED = ("Succeeded", "Failed")
 
@@ -35,7 +35,7 @@ def is_finished(pod: Pod) -> bool:
 class ClusterPods:
     """The pods of one cluster, by account and node."""
 
-    def __init__(self, pods: Source[Pod]) -> None:
+    def __init__(self, pods: Collection[Pod]) -> None:
         self._pods = pods
         self._by_account = Index(pods, "account and node", _account_and_node)
 
@@ -70,7 +70,7 @@ class ClusterPods:
 class Identities(ClusterPods):
     """The pods whose identities these are, and who carries them; ``dpu_pods`` are of the second cluster."""
 
-    def __init__(self, pods: Source[Pod], dpu_pods: Source[Pod], placement: Placement) -> None:
+    def __init__(self, pods: Collection[Pod], dpu_pods: Collection[Pod], placement: Placement) -> None:
         super().__init__(pods)
         self.placement = placement
         self._dpu_pods = ClusterPods(dpu_pods)

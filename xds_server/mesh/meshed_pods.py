@@ -39,7 +39,7 @@ class MeshedPods:
         namespaces: Collection[Namespace],
         settings: MeshSettings,
     ) -> None:
-        self._never = (*_NEVER, settings.root_namespace)
+        self._never = (*_NEVER, settings.istio_namespace)
         self._modes: Collection[str] = Mapped(graph, "dataplane modes", namespaces, _mode)
         self.pods: Collection[MeshedPod] = Mapped(graph, "meshed pods", pods, self._meshed)
         self.by_node = Index(self.pods, "node", _node)

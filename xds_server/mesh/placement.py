@@ -15,6 +15,7 @@ import msgspec
 
 from xds_server.exceptions import InputError
 from xds_server.mesh.address import ip_text, parse_ip
+from xds_server.mesh.localities import node_locality
 from xds_server.objects.cluster_conf import Pair, Single
 from xds_server.objects.kubernetes import Node
 from xds_server.store.collection import Collection, Index, Source
@@ -41,6 +42,8 @@ class NodeIdentity(msgspec.Struct, frozen=True, gc=False):
     name: str
     internal_ips: tuple[str, ...]
     node_type: str
+    zone: str = ""
+    """``region/zone``; empty where it has no labels of either."""
 
 
 class Placement:
@@ -94,8 +97,14 @@ def _name_at(fetch: Fetch, by_ip: Index[NodeIdentity], ip: str) -> str:
     return nodes[0].name if nodes else ""
 
 
-def _identity(_fetch: Fetch, _key: str, node: Node) -> NodeIdentity:
-    return NodeIdentity(node.name, tuple(_canonical(node.internal_ips)), node.labels.get(NODE_TYPE_LABEL, ""))
+def _identity(fetch: Fetch, key: str, node: Node) -> NodeIdentity:
+    locality = node_locality(fetch, key, node)
+    return NodeIdentity(
+        name=node.name,
+        internal_ips=tuple(_canonical(node.internal_ips)),
+        node_type=node.labels.get(NODE_TYPE_LABEL, ""),
+        zone="/".join(filter(None, (locality.region, locality.zone))) if locality else "",
+    )
 
 
 def _internal_ips(node: NodeIdentity) -> tuple[str, ...]:

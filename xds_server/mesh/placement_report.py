@@ -30,9 +30,9 @@ class PlacementReport(msgspec.Struct, frozen=True):
     The map in force as it meets the nodes of the cluster, or of both.
 
     ``conflicts`` are sentences: two pairs that mean one CPU node, names and Nodes that disagree,
-    node labels that disagree with the map, one name for two serving nodes. ``unresolved`` are
-    addresses whose node has no known name: their workloads stay with their own node. ``unmapped``
-    are nodes in no role.
+    node labels that disagree with the map, a pair in two zones, one name for two serving nodes.
+    ``unresolved`` are addresses whose node has no known name: their workloads stay with their own
+    node. ``unmapped`` are nodes in no role.
     """
 
     pairs: tuple[PlacedPair, ...]
@@ -48,6 +48,7 @@ def placement_report(placement: Placement) -> PlacementReport:
     singles = tuple(_placed_single(placement, row) for _, row in sorted(placement.singles.items()))
     clusters = _clusters(placement, pairs, singles)
     conflicts = [*_shared_cpu_nodes(pairs), *_renamed(placement, pairs, singles)]
+    conflicts += _two_zones(placement, pairs)
     for cluster in clusters:
         conflicts += [*_two_roles(cluster), *_label_conflicts(cluster)]
     conflicts += _namesakes(placement, clusters)
@@ -162,6 +163,19 @@ def _renamed(
         for ip, name in named
         if name and (actual := _name_at(by_ip, ip)) and actual != name
     ]
+
+
+def _two_zones(placement: Placement, pairs: tuple[PlacedPair, ...]) -> list[str]:
+    """Clients balance by the zone of a workload, which is that of its CPU node."""
+    conflicts = []
+    for pair in pairs:
+        cpu, dpu = placement.nodes.get(pair.cpu_node), placement.dpu_nodes.get(pair.dpu_node)
+        if cpu is not None and dpu is not None and cpu.zone and dpu.zone and cpu.zone != dpu.zone:
+            conflicts.append(
+                f"CPU node {cpu.name} is in zone {cpu.zone}, its DPU node {dpu.name} in {dpu.zone}: "
+                f"its workloads are told to be in {cpu.zone}"
+            )
+    return conflicts
 
 
 def _label_conflicts(cluster: _Cluster) -> list[str]:

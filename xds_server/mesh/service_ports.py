@@ -1,6 +1,6 @@
 """Ports: what a service port speaks, and to which port of a workload it leads (facts wds, 2.4.2, 3.6)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -27,12 +27,21 @@ _SERVER_FIRST_PORTS = frozenset({25, 53, 3306, 27017})
 
 
 class TargetPort(msgspec.Struct, frozen=True, gc=False):
-    """A service port as workloads resolve it: ``target`` is 0 where a name decides or none was given."""
+    """
+    A service port as workloads resolve it.
+
+    ``target`` is 0 where a name decides or none was given; ``target_name`` is the name that decides.
+    """
 
     port: int
     name: str
     target: int
-    target_name: str
+    target_name: str = ""
+
+    @property
+    def number(self) -> int:
+        """The port number where no name decides: without a target, a port leads to itself."""
+        return self.target or self.port
 
 
 def app_protocol(port: ServicePort) -> api.AppProtocol:
@@ -51,17 +60,54 @@ def app_protocol(port: ServicePort) -> api.AppProtocol:
     return api.AppProtocol.UNKNOWN
 
 
-def pod_ports(pod: Pod, ports: Iterable[TargetPort]) -> list[api.Port]:
-    """Return the ports by which a pod serves a service; a named port the pod lacks is left out."""
+def named_protocol(text: str | None) -> api.AppProtocol:
+    """Return what a ServiceEntry's port speaks: its protocol is a word of its own, not part of a name."""
+    return _TOKENS.get((text or "").lower(), api.AppProtocol.UNKNOWN)
+
+
+def pod_ports(pod: Pod, ports: Sequence[TargetPort]) -> list[api.Port]:
+    """Return the ports by which a pod serves a Service; a named port the pod lacks is left out."""
     resolved = []
-    ports = tuple(ports)
-    # Two ports of one number (TCP and UDP) share the name of the last: as istiod does, facts wds 2.4.2.
-    names = {port.port: port.target_name for port in ports}
+    names = _by_number(ports)
     for port in ports:
-        target = container_port(pod, names[port.port]) if names[port.port] else port.target or port.port
+        wanted = names[port.port].target_name
+        target = container_port(pod, wanted) if wanted else port.number
         if target is not None:
             resolved.append(api.Port(service_port=port.port, target_port=target))
     return resolved
+
+
+def pod_ports_of_entry(pod: Pod, ports: Sequence[TargetPort]) -> list[api.Port]:
+    """Return the ports by which a pod serves a ServiceEntry: a container's port of that name comes first."""
+    names = _by_number(ports)
+    return [
+        api.Port(
+            service_port=port.port, target_port=container_port(pod, names[port.port].name) or port.number
+        )
+        for port in ports
+    ]
+
+
+def stated_ports(stated: Mapping[str, int], ports: Sequence[TargetPort]) -> list[api.Port]:
+    """
+    Return the ports of a WorkloadEntry or inline endpoint, which states its own by name.
+
+    They go by the names of a service's ports, or, where those lead to names, by these: then one
+    that is not stated is left out.
+    """
+    resolved = []
+    names = _by_number(ports)
+    for port in ports:
+        named = names[port.port]
+        target = stated.get(named.target_name) if named.target_name else stated.get(named.name, port.number)
+        if target is not None:
+            resolved.append(api.Port(service_port=port.port, target_port=target))
+    return resolved
+
+
+def _by_number(ports: Iterable[TargetPort]) -> dict[int, TargetPort]:
+    """Two ports of one number (TCP and UDP) share the names of the last: as istiod does, facts wds 2.4.2."""
+    return {port.port: port for port in ports}
 
 
 def container_port(pod: Pod, name: str) -> int | None:
@@ -80,7 +126,7 @@ def container_port(pod: Pod, name: str) -> int | None:
 
 def endpoint_ports(given: Iterable[EndpointPort], ports: Iterable[TargetPort]) -> list[api.Port]:
     """Join the ports of a slice to those of its service by name; what matches none is dropped."""
-    by_name: Mapping[str, int] = {port.name: port.port for port in reversed(tuple(ports))}
+    by_name = {port.name: port.port for port in reversed(tuple(ports))}
     return [
         api.Port(service_port=by_name[port.name or ""], target_port=port.port)
         for port in given

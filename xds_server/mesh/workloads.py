@@ -3,20 +3,23 @@ Workloads of pods: one for every pod that has an address and is not finished.
 
 Rules: facts wds, section 2. ``node`` is the serving node (placement); everything else, locality
 included, is the pod's own. Where that node is down the pod cannot be reached, whatever it says of
-itself. Waypoints, policies and other sources of workloads join here later.
+itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from xds_server.mesh.address import Address, ip_text, parse_ip, workload_address
 from xds_server.mesh.endpoints import Endpoints
 from xds_server.mesh.identities import is_finished
 from xds_server.mesh.localities import Locality, node_locality
+from xds_server.mesh.membership import Membership, PodMembership, bind
 from xds_server.mesh.names import canonical_name, canonical_revision, workload_name
 from xds_server.mesh.placement import Placement
-from xds_server.mesh.service_ports import pod_ports
-from xds_server.mesh.services import Services, ServiceTarget, label_group
+from xds_server.mesh.service_ports import pod_ports, pod_ports_of_entry
+from xds_server.mesh.services import Services
+from xds_server.mesh.targets import ServiceTarget
+from xds_server.mesh.tunnels import tunnel
 from xds_server.objects.kubernetes import Node, Pod
 from xds_server.objects.liveness import NodeDown
 from xds_server.protobuf.workloadapi import workload_pb2 as api
@@ -24,13 +27,13 @@ from xds_server.store.collection import Collection, Source
 from xds_server.store.derive import Fetch, Mapped
 from xds_server.store.graph import Graph
 
-_TUNNEL_LABEL = "networking.istio.io/tunnel"
-
 
 class Surroundings(NamedTuple):
     """What workloads of pods are derived with, beside the pods."""
 
     placement: Placement
+    membership: Membership
+    by_labels: PodMembership
     services: Services
     endpoints: Endpoints
     nodes_down: Source[NodeDown]
@@ -39,10 +42,11 @@ class Surroundings(NamedTuple):
 class Workloads:
     """The collections of pods' workloads."""
 
-    def __init__(self, graph: Graph, pods: Source[Pod], nodes: Source[Node], around: Surroundings) -> None:
+    def __init__(
+        self, graph: Graph, pods: Collection[Pod], nodes: Source[Node], around: Surroundings
+    ) -> None:
         self._around = around
-        self._networks = around.endpoints.networks
-        self._settings = self._networks.settings
+        self._settings = around.membership.settings
         self._localities: Collection[Locality] = Mapped(graph, "localities", nodes, node_locality)
         self.addresses: Collection[Address] = Mapped(graph, "pod workloads", pods, self._workload)
 
@@ -55,17 +59,17 @@ class Workloads:
         node_down = self._is_down(fetch, pod.spec.node_name)
         if node_down and self._settings.unhealthy_pairs == "withdraw":
             return None
-        network = self._networks.local(fetch)
+        bound = self._around.by_labels.of(fetch, key)
         named = workload_name(pod)
         labels = pod.labels
-        tunnel, native = _tunnel(pod)
+        protocol, native = tunnel(labels, pod.annotations)
         message = api.Workload(
             uid=f"{self._settings.cluster_id}//Pod/{key}",
             name=pod.name,
             namespace=pod.namespace,
             addresses=[ip.packed for ip in ips],
-            network=network,
-            tunnel_protocol=tunnel,
+            network=bound.network,
+            tunnel_protocol=protocol,
             native_tunnel=native,
             trust_domain=self._settings.served_trust_domain,
             service_account=pod.spec.service_account_name or "",
@@ -74,7 +78,7 @@ class Workloads:
             canonical_revision=canonical_revision(labels),
             workload_type=api.WorkloadType.POD,
             workload_name=named,
-            services=self._services(fetch, key, pod),
+            services=self._services(fetch, key, pod, bound.targets),
             status=_status(is_ready(pod) and not node_down),
             cluster_id=self._settings.cluster_id,
             locality=self._locality(fetch, pod.spec.node_name),
@@ -82,7 +86,8 @@ class Workloads:
                 api.NetworkMode.HOST_NETWORK if pod.spec.host_network else api.NetworkMode.STANDARD
             ),
         )
-        return workload_address(message, (f"{network}/{ip_text(ip)}" for ip in ips))
+        bind(fetch, self._around.membership, message, bound.bonds)
+        return workload_address(message, (f"{bound.network}/{ip_text(ip)}" for ip in ips))
 
     def _is_down(self, fetch: Fetch, node: str | None) -> bool:
         """Tell whether a node counts as down; what is not read costs no pod anything."""
@@ -96,22 +101,13 @@ class Workloads:
             return None
         return api.Locality(region=locality.region, zone=locality.zone, subzone=locality.subzone)
 
-    def _services(self, fetch: Fetch, key: str, pod: Pod) -> Mapping[str, api.PortList]:
+    def _services(
+        self, fetch: Fetch, key: str, pod: Pod, selecting: Iterable[ServiceTarget]
+    ) -> Mapping[str, api.PortList]:
         return {
-            target.resource_name: api.PortList(ports=pod_ports(pod, target.ports))
-            for target in (*self._selecting(fetch, pod), *self._naming(fetch, key, pod))
+            target.resource_name: api.PortList(ports=_ports(pod, target))
+            for target in (*selecting, *self._naming(fetch, key, pod))
         }
-
-    def _selecting(self, fetch: Fetch, pod: Pod) -> list[ServiceTarget]:
-        """Services whose selector is a subset of the pod's labels."""
-        labels = pod.labels
-        index = self._around.services.targets_by_label
-        return [
-            target
-            for name, value in labels.items()
-            for target in fetch.group(index, label_group(pod.namespace, name, value))
-            if target.selector.items() <= labels.items()
-        ]
 
     def _naming(self, fetch: Fetch, key: str, pod: Pod) -> list[ServiceTarget]:
         """Services that an EndpointSlice joins to this very pod, by its UID."""
@@ -131,6 +127,10 @@ def is_ready(pod: Pod) -> bool:
     return any(item.type == "Ready" and item.status == "True" for item in pod.status.conditions or ())
 
 
+def _ports(pod: Pod, target: ServiceTarget) -> list[api.Port]:
+    return pod_ports_of_entry(pod, target.ports) if target.is_entry else pod_ports(pod, target.ports)
+
+
 def _status(healthy: bool) -> api.WorkloadStatus:
     return api.WorkloadStatus.HEALTHY if healthy else api.WorkloadStatus.UNHEALTHY
 
@@ -139,11 +139,3 @@ def _pod_ips(pod: Pod) -> list[str]:
     if pod.status.pod_ips:
         return [item.ip for item in pod.status.pod_ips]
     return [pod.status.pod_ip] if pod.status.pod_ip else []
-
-
-def _tunnel(pod: Pod) -> tuple[api.TunnelProtocol, bool]:
-    if "http" in pod.labels.get(_TUNNEL_LABEL, "").split(","):
-        return api.TunnelProtocol.HBONE, True
-    if pod.annotations.redirection == "enabled":
-        return api.TunnelProtocol.HBONE, False
-    return api.TunnelProtocol.NONE, False

@@ -34,6 +34,13 @@ class Annotations(Part, frozen=True, rename=None):
     traffic_distribution: str | None = msgspec.field(
         name="networking.istio.io/traffic-distribution", default=None
     )
+    canary_weight: str | None = msgspec.field(name="istio.io/use-waypoint-canary-weight", default=None)
+    inbound_binding: str | None = msgspec.field(
+        name="ambient.istio.io/waypoint-inbound-binding", default=None
+    )
+    gateway_service_account: str | None = msgspec.field(name="gateway.istio.io/service-account", default=None)
+    auto_registration_group: str | None = msgspec.field(name="istio.io/autoRegistrationGroup", default=None)
+    dry_run: str | None = msgspec.field(name="istio.io/dry-run", default=None)
 
 
 class ObjectMeta(Part, frozen=True):
@@ -70,6 +77,21 @@ class KubernetesObject(msgspec.Struct, frozen=True, gc=False, rename="camel", kw
 
 
 NO_ANNOTATIONS = Annotations()
+
+
+class DatedMeta(ObjectMeta, frozen=True):
+    """Of kinds where age decides; the others do not keep it."""
+
+    creation_timestamp: str | None = None
+
+
+class DatedObject(KubernetesObject, frozen=True):
+    metadata: DatedMeta
+
+    @property
+    def created(self) -> str:
+        """RFC 3339 in UTC, which sorts as text; '' where a manifest has none, which counts as the oldest."""
+        return self.metadata.creation_timestamp or ""
 
 
 class ContainerPort(Part, frozen=True):
@@ -222,24 +244,16 @@ class ConfigMap(KubernetesObject, frozen=True):
     data: dict[str, str] | None = None
 
 
-KINDS: dict[tuple[str, str], type[KubernetesObject]] = {
-    ("v1", "Namespace"): Namespace,
-    ("v1", "Node"): Node,
-    ("v1", "Service"): Service,
-    ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,
-    ("coordination.k8s.io/v1", "Lease"): Lease,
-    ("v1", "Pod"): Pod,
-}
-"""apiVersion and kind of each object in use, in the order in which a first load is cheapest."""
+class MeshData(Part, frozen=True):
+    mesh: str | None = None
+    """Istio's MeshConfig, as YAML."""
+
+
+class MeshConfigMap(KubernetesObject, frozen=True):
+    """A ConfigMap that may be the mesh's: of all others nothing is kept."""
+
+    data: MeshData | None = None
+
 
 DPU_KINDS: tuple[type[KubernetesObject], ...] = (DpuNode, DpuPod)
 """What is read of a second cluster: types of their own, so that no key of one is taken for the other's."""
-
-CLUSTER_SCOPED: frozenset[type[KubernetesObject]] = frozenset({Namespace, Node, DpuNode})
-
-
-def object_key(kind: type[KubernetesObject], meta: ObjectMeta) -> str:
-    """``namespace/name``, or ``name`` for a kind that has no namespace."""
-    if kind in CLUSTER_SCOPED:
-        return meta.name
-    return f"{meta.namespace or 'default'}/{meta.name}"

@@ -13,12 +13,16 @@ Theory
 4. Subscriptions count whatever the nonce. A rejection is recorded and provokes nothing.
 5. An on-demand stream follows names: those it asked for and those it was given for them, aliases
    resolved at every change, and all workloads its own node serves.
+6. Policies are told in two parts (``catalog.policies``): what is put off is kept by name until the
+   addresses are told, and sent as it is then.
 Invariant (property-tested): when both sides fall silent, the client holds exactly the present
 state of what it subscribed to.
 """
 
 from collections.abc import Iterable
 
+from xds_server.catalog.lookup import keys_of
+from xds_server.catalog.policies import PolicyType
 from xds_server.catalog.served_type import Encoded, ServedType
 from xds_server.protobuf.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from xds_server.sessions.acknowledgement import Verdict
@@ -40,6 +44,8 @@ class DeltaSession(Session):
                 request.resource_names_unsubscribe,
                 dict(request.initial_resource_versions),
             )
+            if subscription.held and request.type_url in FOUND_BY_LOOKUP:
+                self.wait_for_policies()
             return Verdict.NONE
         verdict = self.receive_acknowledgement(subscription, request, now)
         if request.resource_names_subscribe or request.resource_names_unsubscribe:
@@ -51,24 +57,33 @@ class DeltaSession(Session):
             # The first answer is made from what the client holds; it needs no log.
             subscription.cursor = served.position
         self.check_can_follow(served, subscription)
-        encoded = self._wildcard(served, subscription) if subscription.wildcard else None
-        if encoded is None:
-            encoded = self._individual(served, subscription)
+        parts = self.parts(served)
+        if not _is_shared(subscription):
+            encoded = self._individual(served, subscription, parts)
+        elif subscription.owes_everything:
+            encoded = served.everything()
+        elif parts is None:
+            encoded = served.changes(subscription.cursor)
+        else:
+            encoded, sent, later = parts.parted(subscription.cursor)
+            subscription.put_off(later, sent)
         subscription.owes_everything = False
         subscription.asked.clear()
         subscription.held = {}
         return encoded
 
-    def _wildcard(self, served: ServedType, subscription: Subscription) -> Encoded | None:
-        """Return the response every client in this situation gets, None if this one's is its own."""
-        if subscription.asked or subscription.held:
-            return None
-        if not subscription.owes_everything:
-            return served.changes(subscription.cursor)
-        return None if subscription.acknowledgements.sent else served.everything()
+    def answer_later(self, served: ServedType, subscription: Subscription) -> Encoded:
+        # A stream is told so once at a position: whatever comes between cannot put anything off again.
+        return served.present(subscription.later)
 
-    def _individual(self, served: ServedType, subscription: Subscription) -> Encoded | None:
+    def _individual(
+        self, served: ServedType, subscription: Subscription, parts: PolicyType | None
+    ) -> Encoded | None:
         changed, removed = self._difference(served, subscription)
+        if parts is not None:
+            later = {name for name in changed | removed if _is_later(name, parts, subscription)}
+            changed, removed = changed - later, removed - later
+            subscription.put_off(frozenset(later), frozenset(changed | removed))
         if not changed and not removed and not subscription.owes_answer:
             return None
         nonce = subscription.next_nonce(self.catalog.position)
@@ -85,7 +100,8 @@ class DeltaSession(Session):
         subscription.names.add(name)
         if served.url not in FOUND_BY_LOOKUP:
             return resource.entry
-        aliases = subscription.given[name] = self.catalog.lookup.addresses[name].aliases
+        aliases = self.catalog.lookup.addresses[name].aliases
+        subscription.given[name] = keys_of(aliases)
         return resource.entry_with_aliases(aliases)
 
     def _difference(self, served: ServedType, subscription: Subscription) -> tuple[set[str], set[str]]:
@@ -101,7 +117,13 @@ class DeltaSession(Session):
             found, missing = self._resolve(served, subscription.asked)
             unknown |= missing
         changed |= found
+        changed |= self._brought_by_health(changed & subscription.held.keys())
         return changed, (removed | unknown) - changed
+
+    def _brought_by_health(self, services: set[str]) -> set[str]:
+        """What a returning client must hear once more, as all did when these services came to be so."""
+        lookup = self.catalog.lookup
+        return {name for service in services & lookup.admit_unready for name in lookup.members(service)}
 
     def _wildcard_difference(
         self, served: ServedType, subscription: Subscription
@@ -132,7 +154,7 @@ class DeltaSession(Session):
             aliases.update(subscription.given.get(name, ()))
             address = lookup.addresses.get(name)
             if address is not None:
-                aliases.update(address.aliases)
+                aliases.update(keys_of(address.aliases))
                 if not names.isdisjoint(address.services):
                     changed.add(name)
         new = self._resolve(served, aliases & names)[0].union(lookup.served_by(self.node_name))
@@ -152,6 +174,25 @@ class DeltaSession(Session):
             if not resources:
                 unknown.add(name)
         return found, unknown
+
+
+def _is_shared(subscription: Subscription) -> bool:
+    """Tell whether every client in this situation gets the same."""
+    if not subscription.wildcard or subscription.asked or subscription.held:
+        return False
+    return not (subscription.owes_everything and subscription.acknowledgements.sent)
+
+
+def _is_later(name: str, policies: PolicyType, subscription: Subscription) -> bool:
+    """Tell whether a policy's change is to be put off: the client has it, and did not ask for it now."""
+    if name in subscription.asked or not policies.is_later(name):
+        return False
+    if name not in policies.resources:
+        return True
+    if subscription.held:
+        return bool(subscription.held.get(name))
+    # Whoever comes to the wildcard from names has not got everything up to its cursor.
+    return not subscription.owes_everything and policies.is_had(name, subscription.cursor)
 
 
 def _split(served: ServedType, names: Iterable[str]) -> tuple[set[str], set[str]]:

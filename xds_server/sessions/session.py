@@ -1,4 +1,12 @@
-"""What both variants of a session share: the client's node, its subscriptions, what it answered."""
+"""
+What both variants of a session share: the client's node, its subscriptions, what it answered, and
+in what order its types are told.
+
+Order on one stream: policies that are new to the client, addresses, workloads, other types, and
+last the policies that the client gives up (``catalog.policies`` tells why). Between streams of one
+client there is no order: xDS promises none, ztunnel has one stream, and to hold one stream back
+until another is acknowledged would let any client stall whoever's name it takes.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -7,6 +15,7 @@ from typing import Literal, NamedTuple, Protocol
 from google.rpc.status_pb2 import Status
 
 from xds_server.catalog.overlay import ServedCatalog
+from xds_server.catalog.policies import PolicyType
 from xds_server.catalog.resource import ADDRESS, AUTHORIZATION, WORKLOAD
 from xds_server.catalog.served_type import Encoded, ServedType
 from xds_server.exceptions import PeerError, SlowPeerError
@@ -18,7 +27,6 @@ _NODE_TEXT_LENGTH = 1_024
 _TYPE_URL_LENGTH = 1_024
 MAX_UNKNOWN_TYPES = 64
 
-# A policy must be known before the workload that names it: ztunnel fails open on an unknown name.
 _PUSH_ORDER = (AUTHORIZATION, ADDRESS, WORKLOAD)
 FOUND_BY_LOOKUP = frozenset({ADDRESS, WORKLOAD})
 """Types whose resources are also found by alias, by service and by node."""
@@ -59,6 +67,9 @@ class Session(ABC):
         self.subscriptions: dict[str, Subscription] = {}
         self.unknown_types = 0
         """How many types were asked for that are not served."""
+        self.waits = False
+        """Whether addresses are held back that :meth:`wait_no_more` would let go."""
+        self._patient = True
 
     def next_response(self, now: float) -> Response | None:
         """
@@ -72,13 +83,19 @@ class Session(ABC):
             served = self.catalog.of(subscription.type_url)
             if not subscription.owes_answer and subscription.cursor >= served.position:
                 continue
+            if self.waits and subscription.type_url in FOUND_BY_LOOKUP:
+                continue
             encoded = self.answer(served, subscription)
             subscription.cursor = served.position
             subscription.owes_answer = False
             if encoded is not None:
-                subscription.acknowledgements.record_sent(encoded.nonce, len(encoded.payload), now)
-                return Response(served.url, encoded)
-        return None
+                return _sent(subscription, encoded, now)
+        policies = self.subscriptions.get(AUTHORIZATION)
+        if policies is None or not policies.later:
+            return None
+        encoded = self.answer_later(self.catalog.of(AUTHORIZATION), policies)
+        policies.later = frozenset()
+        return _sent(policies, encoded, now)
 
     @abstractmethod
     def answer(self, served: ServedType, subscription: Subscription) -> Encoded | None:
@@ -89,6 +106,34 @@ class Session(ABC):
             SlowPeerError: see :meth:`check_can_follow`.
 
         """
+
+    @abstractmethod
+    def answer_later(self, served: ServedType, subscription: Subscription) -> Encoded:
+        """Make what was put off."""
+
+    def parts(self, served: ServedType) -> PolicyType | None:
+        """Return a type that is to be told in two parts: before and after addresses that are owed."""
+        if not isinstance(served, PolicyType):
+            return None
+        owed = any(
+            subscription.owes_answer or subscription.cursor < self.catalog.of(url).position
+            for url in FOUND_BY_LOOKUP
+            if (subscription := self.subscriptions.get(url)) is not None
+        )
+        return served if owed else None
+
+    def wait_for_policies(self) -> None:
+        """
+        Hold addresses back until the client has asked for policies, or has had the time to.
+
+        A client that returns goes on by what it holds, and asks for addresses first: what they name
+        and it lacks must reach it before.
+        """
+        self.waits = self._patient and AUTHORIZATION not in self.subscriptions
+
+    def wait_no_more(self) -> None:
+        """Take it that the client does not ask for policies."""
+        self.waits = self._patient = False
 
     def check_can_follow(self, served: ServedType, subscription: Subscription) -> None:
         """
@@ -134,6 +179,7 @@ class Session(ABC):
                 raise PeerError(f"more than {MAX_UNKNOWN_TYPES} types that are not served")
         subscription = Subscription(type_url, cursor=self.catalog.of(type_url).position)
         self.subscriptions[type_url] = subscription
+        self.waits = self.waits and type_url != AUTHORIZATION
         return subscription
 
     def _in_push_order(self) -> Iterator[Subscription]:
@@ -152,3 +198,8 @@ class Session(ABC):
 def _text(node: Node, name: str) -> str:
     value = node.metadata.fields.get(name)
     return value.string_value[:_NODE_TEXT_LENGTH] if value is not None else ""
+
+
+def _sent(subscription: Subscription, encoded: Encoded, now: float) -> Response:
+    subscription.acknowledgements.record_sent(encoded.nonce, len(encoded.payload), now)
+    return Response(subscription.type_url, encoded)

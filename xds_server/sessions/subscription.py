@@ -16,7 +16,8 @@ class Subscription:
     ``names`` holds what was asked for, aliases too, and on an on-demand stream what it was given.
     ``asked`` are names that get an answer in the next response whatever the client holds;
     ``held`` are the versions a returning client has, until the first response has used them;
-    ``given`` are the aliases with which an on-demand stream was sent each resource.
+    ``given`` is by which names an on-demand stream's resources are found, as they were sent.
+    ``later`` are policies whose change is owed after the addresses of the stream.
     """
 
     type_url: str
@@ -26,6 +27,7 @@ class Subscription:
     asked: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
     given: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    later: frozenset[str] = frozenset()
     owes_everything: bool = False
     owes_answer: bool = False
     individual: int = 0
@@ -35,6 +37,10 @@ class Subscription:
         """Make a nonce for a response to this client alone; shared responses bring their own."""
         self.individual += 1
         return f"{position:x}.{self.individual}"
+
+    def put_off(self, later: frozenset[str], sent: frozenset[str]) -> None:
+        """Owe ``later`` after the addresses, beside what was put off before and is not ``sent`` by now."""
+        self.later = (self.later - sent) | later if self.later else later
 
     def receive_first(
         self, subscribe: Iterable[str], unsubscribe: Iterable[str], held: dict[str, str]

@@ -11,16 +11,17 @@ Theory
 4. A result equal to the previous one stops there: nobody downstream hears of it.
 5. A function that finds its input unusable raises InputError: the row is absent, the problem is
    kept under its input key. Any other exception is a bug of ours: it is kept as a problem too
-   and the last good result stays, because one bad row must not stop a mesh.
+   and the last good result stays, because one bad row must not stop a mesh. So it does where a
+   function asks for that by HeldInputError: for settings that must not vanish with a slip.
 Invariant (property-tested): after any sequence of transactions the rows equal those of a graph
-built from scratch on the final sources.
+built from scratch on the final sources, but for what is held by rule 5.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from xds_server.exceptions import InputError
+from xds_server.exceptions import HeldInputError, InputError
 from xds_server.store.collection import Change, Collection, Index, Readable, V
 from xds_server.store.graph import Graph
 from xds_server.store.multimap import MultiMap
@@ -86,7 +87,7 @@ class Derivation(Collection[V], Generic[S, R, V]):
                 self.problems.pop(key, None)
         except InputError as problem:
             self.problems[key] = str(problem)
-            result = absent
+            result = held if isinstance(problem, HeldInputError) else absent
         except Exception as bug:
             log.exception("%s of %s failed, its last good result stays", self.name, key)
             self.problems[key] = f"internal error: {bug!r}"

@@ -23,6 +23,8 @@ Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 CLOSING = "transport is closing"
 # A write that takes this long gives its place in the queue of big writes to the next.
 _STALLED_SECONDS = 2.0
+# ztunnel asks for policies right after addresses, and waits for nothing in between.
+_PATIENCE_SECONDS = 1.0
 
 
 class StreamEndsError(Exception):
@@ -67,6 +69,7 @@ class Stream:
         self._ending: StreamEndsError | None = None
         self._half_closed = False
         self._writer: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
         self._wakeup.set()
@@ -92,7 +95,8 @@ class Stream:
             data: Any = await self._context.read()
             if data is grpc.aio.EOF:
                 self._half_closed = True
-                self._wakeup.set()
+                # What has not been asked for by now never will be.
+                self._wait_no_more()
                 return
             await receive(data)
             self._wakeup.set()
@@ -122,9 +126,19 @@ class Stream:
                 label = session.catalog.label(response.type_url)
                 clients.totals.responses[label] += 1
                 clients.totals.response_bytes[label] += len(response.encoded.payload)
+            if session.waits:
+                self._limit_wait()
             publisher.record_written(self)
             if self._ending is not None:
                 raise self._ending
+
+    def _limit_wait(self) -> None:
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._wait_no_more)
+
+    def _wait_no_more(self) -> None:
+        self.client.session.wait_no_more()
+        self._wakeup.set()
 
     async def _write_one(self, response: Response, admission: Admission) -> None:
         payload = response.encoded.payload

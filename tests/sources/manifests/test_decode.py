@@ -105,10 +105,10 @@ def test_all_forms_give_equal_objects(where: str, form: Callable[..., bytes]) ->
 
 @each_form
 def test_kinds_not_in_use_are_counted_and_are_no_problem(where: str, form: Callable[..., bytes]) -> None:
-    maps = listed({"metadata": {"name": "x"}}, {"metadata": {}}, kind="ConfigMapList")
+    maps = listed({"metadata": {"name": "x"}}, {"metadata": {}}, kind="SecretList")
     old = {"apiVersion": "discovery.k8s.io/v1beta1", "kind": "EndpointSlice", "items": "none"}
-    found = contents(where, form(maps, named("ConfigMap", "y", data={"items": "1"}), old))
-    assert found.ignored == {"v1/ConfigMap": 3, "discovery.k8s.io/v1beta1/EndpointSlice": 1}
+    found = contents(where, form(maps, named("Secret", "y", data={"items": "1"}), old))
+    assert found.ignored == {"v1/Secret": 3, "discovery.k8s.io/v1beta1/EndpointSlice": 1}
     assert found.problems == []
 
 

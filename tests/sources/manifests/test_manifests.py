@@ -17,7 +17,8 @@ from asyncinotify import Inotify, Mask
 
 from xds_server.exceptions import LocalError
 from xds_server.objects.cluster_conf import Pair
-from xds_server.objects.kubernetes import KINDS, Namespace, Node, Pod, Service
+from xds_server.objects.kinds import KINDS
+from xds_server.objects.kubernetes import Namespace, Node, Pod, Service
 from xds_server.sources.manifests.holdings import Timing
 from xds_server.sources.manifests.source import ManifestSource
 from xds_server.sources.problems import Problems
@@ -130,7 +131,7 @@ async def test_the_first_load_reads_every_file_in_every_form_and_marks_the_kinds
         json.dumps({"apiVersion": "v1", "kind": "NodeList", "items": items})
     )
     (tmp_path / "f.yaml").write_text(
-        json.dumps({"apiVersion": "v1", "kind": "ConfigMap"}) + "\n---\n" + nodes("f")
+        json.dumps({"apiVersion": "v1", "kind": "Secret"}) + "\n---\n" + nodes("f")
     )
     (tmp_path / "README.md").write_text("no manifest")
     run = Running(tmp_path)
@@ -139,7 +140,7 @@ async def test_the_first_load_reads_every_file_in_every_form_and_marks_the_kinds
         await run.source.load(ignore_progress)
     assert sorted(run.nodes) == ["a", "b", "c", "d", "e", "f"]
     assert run.registry.unsynced == ["Pair"]
-    assert run.source.ignored == {"v1/ConfigMap": 1}
+    assert run.source.ignored == {"v1/Secret": 1}
     assert run.told() == []
     assert run.source.files == {
         str(tmp_path / name): count

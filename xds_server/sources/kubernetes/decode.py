@@ -13,7 +13,8 @@ import msgspec
 
 from xds_server.cluster.request import ApiError, Status
 from xds_server.exceptions import ClusterError, Problem
-from xds_server.objects.kubernetes import KubernetesObject, ObjectMeta, object_key
+from xds_server.objects.kinds import object_key
+from xds_server.objects.kubernetes import KubernetesObject, ObjectMeta
 from xds_server.sources.kubernetes.kinds import WatchedKind
 from xds_server.sources.manifests.refusals import explain
 

@@ -2,7 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from xds_server.objects.gateway_api import Gateway, GatewayClass
+from xds_server.objects.kinds import (
+    GATEWAY_API,
+    GATEWAY_VERSIONS,
+    NETWORKING,
+    NETWORKING_VERSIONS,
+    SECURITY,
+    SECURITY_VERSIONS,
+)
 from xds_server.objects.kubernetes import (
     ConfigMap,
     DpuNode,
@@ -10,11 +20,14 @@ from xds_server.objects.kubernetes import (
     EndpointSlice,
     KubernetesObject,
     Lease,
+    MeshConfigMap,
     Namespace,
     Node,
     Pod,
     Service,
 )
+from xds_server.objects.networking import ServiceEntry, WorkloadEntry
+from xds_server.objects.policies import AuthorizationPolicy, PeerAuthentication
 
 AGENT_LABEL = "offmesh.io/agent"
 """Of the Leases that agents on DPU nodes renew."""
@@ -61,14 +74,42 @@ class WatchedKind:
 _UNFINISHED = {"fieldSelector": "status.phase!=Failed,status.phase!=Succeeded"}
 
 
-def mesh_kinds() -> tuple[WatchedKind, ...]:
+def mesh_kinds(istio: tuple[WatchedKind, ...] = ()) -> tuple[WatchedKind, ...]:
     """Return what a mesh is derived from, in the order in which a first load is cheapest."""
     return (
         WatchedKind(type=Namespace, plural="namespaces"),
         WatchedKind(type=Node, plural="nodes"),
+        *istio,
         WatchedKind(type=Service, plural="services"),
         WatchedKind(type=EndpointSlice, group="discovery.k8s.io", plural="endpointslices"),
         WatchedKind(type=Pod, plural="pods", selectors=_UNFINISHED),
+    )
+
+
+def mesh_config_map(namespace: str, name: str) -> WatchedKind:
+    """Return the ConfigMap with Istio's settings of the mesh."""
+    selectors = {"fieldSelector": f"metadata.name={name}"}
+    return WatchedKind(type=MeshConfigMap, plural="configmaps", namespace=namespace, selectors=selectors)
+
+
+def istio_kinds(namespace: str, config_map: str) -> tuple[WatchedKind, ...]:
+    """Return what Istio and the Gateway API add, as far as it is installed, and Istio's own ConfigMap."""
+    gateway_api, networking, security = (
+        partial(WatchedKind, group=group, versions=versions, optional=True)
+        for group, versions in (
+            (GATEWAY_API, GATEWAY_VERSIONS),
+            (NETWORKING, NETWORKING_VERSIONS),
+            (SECURITY, SECURITY_VERSIONS),
+        )
+    )
+    return (
+        mesh_config_map(namespace, config_map),
+        gateway_api(type=GatewayClass, plural="gatewayclasses"),
+        gateway_api(type=Gateway, plural="gateways"),
+        security(type=AuthorizationPolicy, plural="authorizationpolicies"),
+        security(type=PeerAuthentication, plural="peerauthentications"),
+        networking(type=ServiceEntry, plural="serviceentries"),
+        networking(type=WorkloadEntry, plural="workloadentries"),
     )
 
 

@@ -19,7 +19,8 @@ import msgspec
 import yaml
 
 from xds_server.exceptions import Problem
-from xds_server.objects.kubernetes import CLUSTER_SCOPED, KINDS, KubernetesObject, ObjectMeta, object_key
+from xds_server.objects.kinds import CLUSTER_SCOPED, KINDS, object_key
+from xds_server.objects.kubernetes import KubernetesObject, ObjectMeta
 from xds_server.sources.manifests.forms import Form, Head, Json, Plain
 from xds_server.sources.manifests.refusals import Refusal, describe, explain, explain_json, explain_yaml
 from xds_server.sources.manifests.yaml_values import Mapping, documents

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from xds_server.exceptions import LocalError
-from xds_server.objects.kubernetes import KINDS
+from xds_server.objects.kinds import KINDS
 from xds_server.sources.manifests.decode import ObjectId
 from xds_server.sources.manifests.holdings import Holdings, Timing
 from xds_server.sources.manifests.reading import read
