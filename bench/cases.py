@@ -105,6 +105,27 @@ CASES = (
         changing.cost_by_size,
     ),
     Case(
+        "governed",
+        "5,000 pods, 2,000 services with waypoints, 500 policies, 200 streams: one pod changes, 2 a second",
+        (Figure("p50", "ms", 12), Figure("p99", "ms", 40)),
+        "-",
+        changing.two_a_second_where_governed,
+    ),
+    Case(
+        "governed-cost",
+        "the same without clients: server CPU of one policy's change / of one pod's",
+        (Figure("policy", "ms", 5), Figure("pod", "ms")),
+        "-",
+        changing.cost_where_governed,
+    ),
+    Case(
+        "governed-start",
+        "50,000 pods, 2,000 services with waypoints, 500 policies, 1,000 nodes: start to ready / memory",
+        (Figure("ready", "s", 8), Figure("memory", "MB", 600)),
+        "-",
+        starting.start_where_governed,
+    ),
+    Case(
         "certificates",
         "certificates over TLS, 8 callers: a second / p50 / p99",
         (

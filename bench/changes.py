@@ -4,9 +4,9 @@ import json
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bench.layout import Size, namespace_name, pod_name, service_of
 from bench.pods import pod
@@ -46,14 +46,20 @@ class ChangingPod:
         return Change(self.name, revision, time.time_ns())
 
 
-def make_changes(pods: list[ChangingPod], count: int, per_second: float) -> list[Change]:
-    """Change one pod after the other at a steady rate; revisions go on rising with the clock."""
+class Changing(Protocol):
+    """Something that a file holds."""
+
+    def change(self, revision: int) -> Change: ...
+
+
+def make_changes(objects: Sequence[Changing], count: int, per_second: float) -> list[Change]:
+    """Change one object after the other at a steady rate; revisions go on rising with the clock."""
     first = time.time_ns()
     begun = time.monotonic()
     changes = []
     for number in range(count):
         time.sleep(max(0.0, begun + number / per_second - time.monotonic()))
-        changes.append(pods[number % len(pods)].change(first + number))
+        changes.append(objects[number % len(objects)].change(first + number))
     return changes
 
 

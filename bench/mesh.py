@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script, not installed
 
+from bench.governing import govern, governed_namespace
 from bench.layout import Size, node_address, node_name
 from bench.objects import Json, endpoint_slice, namespace, node, service
 from bench.pods import pod
@@ -23,13 +24,17 @@ from bench.pods import pod
 CHANGING_PODS = 100
 
 
-def write_mesh(out: Path, size: Size, changing: int = 0) -> None:
-    """Write the manifests and the placement map; the first ``changing`` pods get a file each."""
+def write_mesh(out: Path, size: Size, changing: int = 0, *, governed: bool = False) -> None:
+    """
+    Write the manifests and the placement map; the first ``changing`` pods get a file each.
+
+    In a ``governed`` mesh every service has a waypoint, and there are policies.
+    """
     manifests = out / "mesh"
     manifests.mkdir(parents=True, exist_ok=True)
     with (manifests / "all.json").open("w") as file:
         file.write('{"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":""},"items":[\n')
-        for number, item in enumerate(objects(size, changing)):
+        for number, item in enumerate(objects(size, changing, governed=governed)):
             file.write((",\n" if number else "") + to_text(item))
         file.write("\n]}\n")
     (out / "cluster-conf.yaml").write_text(placement_map(size))
@@ -37,6 +42,8 @@ def write_mesh(out: Path, size: Size, changing: int = 0) -> None:
         (manifests / "changing").mkdir(exist_ok=True)
     for number in range(changing):
         changing_file(out, number).write_text(to_text(pod(size, number)))
+    if governed:
+        govern(out, size)
 
 
 def changing_file(out: Path, number: int) -> Path:
@@ -47,9 +54,10 @@ def to_text(item: Json) -> str:
     return json.dumps(item, separators=(",", ":"))
 
 
-def objects(size: Size, first_pod: int = 0) -> Iterator[Json]:
+def objects(size: Size, first_pod: int = 0, *, governed: bool = False) -> Iterator[Json]:
     """Yield every object in the order in which ``kubectl get namespaces,nodes,...`` lists kinds."""
-    yield from (namespace(number) for number in range(size.namespaces))
+    home = governed_namespace if governed else namespace
+    yield from (home(number) for number in range(size.namespaces))
     yield from (node(size, number) for number in range(size.nodes))
     yield from (service(number) for number in range(size.services))
     yield from (endpoint_slice(size, number) for number in range(size.services))
@@ -79,11 +87,15 @@ def main() -> None:
     parser.add_argument(
         "--pod-files", action="store_true", help=f"give each of the first {CHANGING_PODS} pods its own file"
     )
+    parser.add_argument(
+        "--governed", action="store_true", help="give every service a waypoint, and the mesh policies"
+    )
     given = parser.parse_args()
     size = Size(given.pods, given.services, given.nodes)
     if min(size) < 1:
         parser.error(f"expected at least 1 of each: {size}")
-    write_mesh(given.out, size, min(CHANGING_PODS, size.pods) if given.pod_files else 0)
+    changing = min(CHANGING_PODS, size.pods) if given.pod_files else 0
+    write_mesh(given.out, size, changing, governed=given.governed)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,8 @@ from bench.changes import ChangingPod
 from bench.layout import Size, pod_suffix
 from bench.mesh import changing_file, objects, placement_map, write_mesh
 from tests.helpers.mesh import MeshUnderTest
-from xds_server.objects.kubernetes import (
-    KINDS,
-    EndpointSlice,
-    KubernetesObject,
-    Namespace,
-    Node,
-    Pod,
-    Service,
-    object_key,
-)
+from xds_server.objects.kinds import KINDS, object_key
+from xds_server.objects.kubernetes import EndpointSlice, KubernetesObject, Namespace, Node, Pod, Service
 from xds_server.settings import MeshSettings
 from xds_server.sources.placement.parse import parse_placement_map
 
