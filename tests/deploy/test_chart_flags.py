@@ -31,7 +31,16 @@ FLAGS: list[tuple[Values, set[str], set[str]]] = [
             "--client-certificates",
             "--log-format=json",
         },
-        {"--network", "--tls-san", "--http-address", "--http-host", "--dpu-kubeconfig", "--certs"},
+        {
+            "--trust-domain",
+            "--root-namespace",
+            "--network",
+            "--tls-san",
+            "--http-address",
+            "--http-host",
+            "--dpu-kubeconfig",
+            "--certs",
+        },
     ),
     (
         EVERYTHING,
@@ -62,6 +71,9 @@ FLAGS: list[tuple[Values, set[str], set[str]]] = [
         {"--cluster-conf-configmap=kube-system/map"},
         set(),
     ),
+    ({"mesh": {"rootNamespace": "mesh-root"}}, {"--root-namespace=mesh-root"}, {"--trust-domain"}),
+    ({"mesh": {"revision": "canary"}}, {"--revision=canary", "--istio-resources"}, set()),
+    ({"rbac": {"istioResources": False}}, {"--no-istio-resources"}, {"--istio-resources", "--revision"}),
     ({"liveness": {"unhealthyPairs": "withdraw"}}, {"--unhealthy-pairs=withdraw"}, set()),
     ({"liveness": {"leaseNamespace": "dpus"}}, {"--lease-namespace=dpus"}, set()),
     (

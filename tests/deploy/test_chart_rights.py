@@ -21,20 +21,13 @@ from xds_server.sources.kubernetes.kinds import (
     WatchedKind,
     agent_leases,
     dpu_kinds,
+    istio_kinds,
     mesh_kinds,
     one_config_map,
 )
 
 DPU_CLUSTER = documents((ROOT / "deploy" / "kubernetes" / "dpu-cluster.yaml").read_text())
 SETTINGS = ClusterSettings()
-ISTIO_RESOURCES = {
-    "serviceentries.networking.istio.io",
-    "workloadentries.networking.istio.io",
-    "authorizationpolicies.security.istio.io",
-    "peerauthentications.security.istio.io",
-    "gateways.gateway.networking.k8s.io",
-    "gatewayclasses.gateway.networking.k8s.io",
-}
 TOKENS = {
     Right("", "create", "tokenreviews.authentication.k8s.io"),
     Right("", "get", "/.well-known/openid-configuration"),
@@ -78,7 +71,7 @@ ELSEWHERE: Values = {
     "liveness": {"leaseNamespace": "dpus"},
 }
 EVER = followed(*mesh_kinds(), one_config_map(NAMESPACE, "offmesh-conf")) | TOKENS | ELECTION
-OPTIONAL = {Right("", verb, resource) for verb in ("list", "watch") for resource in ISTIO_RESOURCES}
+OPTIONAL = followed(*istio_kinds(NAMESPACE, "istio"))
 LEASES = followed(agent_leases(NAMESPACE))
 
 
@@ -138,6 +131,12 @@ def test_rights_are_where_map_and_leases_are() -> None:
     assert followed(one_config_map("kube-system", "map"), agent_leases("dpus")) <= elsewhere
     assert not followed(one_config_map(NAMESPACE, "offmesh-conf")) & elsewhere
     assert not LEASES & elsewhere
+
+
+def test_the_rights_to_the_meshs_settings_follow_root_namespace_and_revision() -> None:
+    granted = rights(rendered({"mesh": {"rootNamespace": "mesh-root", "revision": "canary"}}))
+    assert followed(*istio_kinds("mesh-root", "istio-canary")) <= granted
+    assert not granted >= OPTIONAL
 
 
 def test_beside_istiod_the_roots_are_left_to_it() -> None:

@@ -26,6 +26,7 @@ PLACES = {
     "`default`": "default",
     "the release's": NAMESPACE,
     "the map's": NAMESPACE,
+    "Istio's": NAMESPACE,
     "the Leases'": NAMESPACE,
 }
 

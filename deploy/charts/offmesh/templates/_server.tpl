@@ -2,12 +2,20 @@
 {{- define "offmesh.args" -}}
 {{- $ca := .Values.certificateAuthority -}}
 - serve
-- --trust-domain={{ .Values.mesh.trustDomain }}
+{{- with .Values.mesh.trustDomain }}
+- --trust-domain={{ . }}
+{{- end }}
 - --cluster-id={{ .Values.mesh.clusterId }}
 {{- with .Values.mesh.network }}
 - --network={{ . }}
 {{- end }}
-- --root-namespace={{ .Values.mesh.rootNamespace }}
+{{- with .Values.mesh.rootNamespace }}
+- --root-namespace={{ . }}
+{{- end }}
+{{- with .Values.mesh.revision }}
+- --revision={{ . }}
+{{- end }}
+- --{{ if not .Values.rbac.istioResources }}no-{{ end }}istio-resources
 - --cluster-conf-configmap={{ include "offmesh.placementNamespace" . }}/{{ .Values.placement.configMap.name }}
 - --ca-secrets={{ if not $ca.volume }}{{ join "," $ca.secrets }}{{ end }}
 {{- if $ca.volume }}
@@ -45,9 +53,14 @@
 - --log-format={{ .Values.logs.format }}
 {{- end }}
 
-{{/* The server's certificate names the Services of the root namespace; elsewhere they have to be told. */}}
+{{/* Where Istio's ConfigMap is, and the Services are that the server's certificate names. */}}
+{{- define "offmesh.istioNamespace" -}}
+{{ .Values.mesh.rootNamespace | default "istio-system" }}
+{{- end }}
+
+{{/* Services in other namespaces than Istio's have to be told. */}}
 {{- define "offmesh.ownSans" -}}
-{{- if ne .Release.Namespace .Values.mesh.rootNamespace }}
+{{- if ne .Release.Namespace (include "offmesh.istioNamespace" .) }}
 {{- range ternary (list "istiod" "offmesh") (list "offmesh") .Values.services.istiod.enabled }}
 - {{ . }}.{{ $.Release.Namespace }}.svc
 - {{ . }}.{{ $.Release.Namespace }}.svc.cluster.local
