@@ -12,6 +12,7 @@ from xds_server.sources.watch.survey import survey
 
 # To decode every file twice would double the time a large mesh takes to load.
 _has_config_map = re.compile(rb"""kind["']?\s*:\s*["']?ConfigMap(List)?\b""").search
+_PIECE, _OVERLAP = 1 << 16, 200
 _says_a_name = re.compile(rb"trustDomain|rootNamespace").search
 
 
@@ -33,6 +34,17 @@ def find_config_map(paths: Iterable[Path], key: str) -> MeshConfigMap | None:
     return None
 
 
+def _may_hold_one(file: Path) -> bool:
+    """Search a file piece by piece: a large one, read as a whole, leaves the server's memory in pieces."""
+    before = b""
+    with file.open("rb") as opened:
+        while piece := opened.read(_PIECE):
+            if _has_config_map(before + piece):
+                return True
+            before = piece[-_OVERLAP:]
+    return False
+
+
 def _contents(file: Path) -> Contents:
     """
     Decode a file as far as it matters; what else is wrong with it is told when it is loaded.
@@ -42,10 +54,10 @@ def _contents(file: Path) -> Contents:
 
     """
     try:
-        text = file.read_bytes() if file.is_file() else b""
+        text = file.read_bytes() if file.is_file() and _may_hold_one(file) else b""
     except OSError:
         return Contents()
-    contents = decode(str(file), text) if _has_config_map(text) else Contents()
+    contents = decode(str(file), text) if text else Contents()
     if isinstance(contents, Contents):
         return contents
     if _says_a_name(text):
