@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from xds_server.agent.inputs import node_inputs
 from xds_server.agent.kernel_keeper import KernelKeeper
-from xds_server.agent.local import read_local
+from xds_server.agent.local import Local, read_local
 from xds_server.agent.settings import NodeSettings
 from xds_server.agent.told import Told
 from xds_server.datapath.behind import namespace_behind
@@ -54,6 +54,8 @@ class Keeper:
         self._settings = settings
         kernel = kernel or Kernel(netns=settings.netns)
         self.node = KernelKeeper(kernel, settings.names, settings.backend)
+        self._local: Local | None = None
+        """As of the end of what was held last."""
         self._ztunnel: _Ztunnel | None = None
         """The pod, once its namespace is found."""
         self._not_found: str | None = None
@@ -69,7 +71,10 @@ class Keeper:
 
         """
         await self.node.detect()
-        inputs, names = await self._inputs(told), _names(self._settings.names, told.program.options)
+        names = _names(self._settings.names, told.program.options)
+        # What is new is made of what the node was when it was looked at last; another look follows at once.
+        local, self._local = None if thorough else self._local, None
+        inputs = await self._inputs(told) if local is None else self._inputs_by(told, local)
         changes: list[Change] = []
         for _ in range(_ROUNDS):
             desired, uid = self._desired(inputs, names), told.program.ztunnel.uid
@@ -92,7 +97,10 @@ class Keeper:
         return await self.node.remove()
 
     async def _inputs(self, told: Told) -> NodeInputs:
-        local = await within(self.node.kernel, read_local)
+        self._local = await within(self.node.kernel, read_local)
+        return self._inputs_by(told, self._local)
+
+    def _inputs_by(self, told: Told, local: Local) -> NodeInputs:
         return node_inputs(told.program, told.ranges, local, self._settings.when_ztunnel_is_gone)
 
     async def _hold_ztunnel(

@@ -43,7 +43,7 @@ class LeaseSettings:
 class Timing:
     """All in seconds."""
 
-    glance: float = 1.2
+    glance: float = 1.5
     """Between looks at what the kernel has no news of."""
     first_resync: float = 5.0
     longest_resync: float = 300.0
