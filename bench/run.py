@@ -4,8 +4,10 @@ Measure every row of the benchmark, or one, and print a Markdown table.
     python bench/run.py
     python bench/run.py --case connect --repeat 5
     python bench/run.py --group cluster
+    python bench/run.py --group datapath
 
-The rows of the group ``cluster`` take a real API server, which ``make tools`` installs.
+The rows of the group ``cluster`` take a real API server, which ``make tools`` installs; those of the group
+``datapath`` take root and the node's tools.
 """
 
 import argparse
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a scrip
 from bench.cases import CASES, Case, Figure
 from bench.cluster_cases import OUTAGE_SECONDS, cluster_cases
 from bench.cluster_server import missing_tools
+from bench.datapath_cases import datapath_cases, what_is_missing
 from bench.figures import rounded, spread
 from bench.meshes import Meshes
 
@@ -70,24 +73,33 @@ def _ratio(figure: Figure, values: Sequence[float]) -> str:
 
 def chosen(given: argparse.Namespace) -> tuple[Case, ...]:
     """Return the rows that were asked for, less those whose programs are missing, of which it tells."""
-    groups = {"files": CASES, "cluster": cluster_cases(given.outage)}
+    groups = {"files": CASES, "cluster": cluster_cases(given.outage), "datapath": datapath_cases()}
     wanted = {
         name: tuple(case for case in cases if given.case in (None, case.name))
         for name, cases in groups.items()
         if given.group in (None, name)
     }
-    if wanted.get("cluster") and (missing := missing_tools()):
-        text = f"{' and '.join(missing)} missing: left out the rows of the group cluster (see `make tools`)"
+    return tuple(case for group, cases in wanted.items() if cases and _is_possible(group) for case in cases)
+
+
+def _is_possible(group: str) -> bool:
+    """Tell whether all is there that the rows of a group take, and what is missing."""
+    advice, missing = "", list[str]()
+    if group == "cluster":
+        advice, missing = " (see `make tools`)", missing_tools()
+    elif group == "datapath":
+        missing = what_is_missing()
+    if missing:
+        text = f"{' and '.join(missing)} missing: left out the rows of the group {group}{advice}"
         print(text, file=sys.stderr)
-        del wanted["cluster"]
-    return tuple(case for cases in wanted.values() for case in cases)
+    return not missing
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure offmesh serve.")
-    names = [case.name for case in (*CASES, *cluster_cases())]
+    names = [case.name for case in (*CASES, *cluster_cases(), *datapath_cases())]
     parser.add_argument("--case", choices=names, help="measure this row only")
-    parser.add_argument("--group", choices=("files", "cluster"), help="measure these rows only")
+    parser.add_argument("--group", choices=("files", "cluster", "datapath"), help="measure these rows only")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="tell median (min..max) of N")
     parser.add_argument(
         "--outage",

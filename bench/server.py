@@ -56,7 +56,7 @@ def _peak_kb(folder: Path) -> int:
 
 
 @contextmanager
-def serving(mesh: Path) -> Iterator[Server]:
+def serving(mesh: Path, *flags: str) -> Iterator[Server]:
     """
     Serve what ``bench/mesh.py`` wrote, on free ports, until the block ends.
 
@@ -68,7 +68,7 @@ def serving(mesh: Path) -> Iterator[Server]:
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "xds_server", "serve", "--manifests", str(mesh / "mesh")]
     command += ["--cluster-conf", str(mesh / "cluster-conf.yaml"), "--ready-file", str(ready)]
-    command += ["--certs", str(mesh / "certs")]
+    command += ["--certs", str(mesh / "certs"), *flags]
     for port in ("grpc", "secure-grpc", "http", "health"):
         command += [f"--{port}-address", "127.0.0.1:0"]
     begun = time.monotonic()
