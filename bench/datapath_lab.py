@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 
 from tests.helpers.lab import wiring
 from tests.helpers.lab.manifests import Manifests
-from tests.helpers.lab.namespaces import Namespace, namespaces
+from tests.helpers.lab.namespaces import Namespace, forget_the_dead, namespaces
 from tests.helpers.lab.topology import TOPOLOGY, UPLINK, Pod, Topology
 from tests.helpers.lab.wanted import NAMES, Wanted
 
 CPU, DPU, ZTUNNEL = "cpu1", "dpu1", "zt1"
+_PREFIX = "ombench"
 _HOUR = 3600
 _FIRST_PORT = 20_000
 _FAR_ENDS = "pods"
@@ -70,7 +71,8 @@ def pair_with(pods: int) -> Topology:
 @contextmanager
 def datapath_lab(pods: int) -> Iterator[DatapathLab]:
     """Build it, and take it away when the block ends; no node is programmed yet."""
-    topology, prefix = pair_with(pods), f"ombench-{os.getpid()}-"
+    forget_the_dead(_PREFIX)
+    topology, prefix = pair_with(pods), f"{_PREFIX}-{os.getpid()}-"
     names = (CPU, DPU, ZTUNNEL, _FAR_ENDS)
     with TemporaryDirectory(prefix="offmesh-bench-") as folder, namespaces(prefix, names) as inside:
         _set_sysctls(inside)

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import pytest
 
 from tests.helpers.scratch_node import ScratchNode, needs_root, scratch_node
+from xds_server.datapath import conntrack
 from xds_server.datapath.conntrack import tag_connections
 from xds_server.datapath.kernel import Kernel, within
 from xds_server.datapath.program import Address, Mark
@@ -15,6 +16,12 @@ pytestmark = needs_root
 SKIP = Mark(0x220, 0x220)
 POD, OTHER = "10.244.0.2", "10.244.0.9"
 FAR, NODE = "10.244.3.2", "192.168.50.130"
+
+
+@pytest.fixture(params=[5_000, 0], ids=["few connections", "many connections"], autouse=True)
+def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few it is looked up first whether there is one to mark at all; what is marked is the same."""
+    monkeypatch.setattr(conntrack, "_FEW", request.param)
 
 
 @pytest.fixture
