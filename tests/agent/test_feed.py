@@ -201,7 +201,8 @@ async def test_a_stream_that_ends_is_opened_again_and_what_was_said_is_still_the
     await agent.wakes()
     agent.feed.answer(agent.feed.take())
     assert verdict(await second.asked()) == (NODE_PROGRAM, "p1", "")
-    assert "it ended the stream; asked again in" in caplog.text
+    # Which of the two ends gRPC tells of depends on who is first.
+    assert "asked again in" in caplog.text
 
 
 async def test_a_verdict_of_before_is_not_told_on_a_new_stream(

@@ -82,6 +82,10 @@ class FaultyProxy:
         except OSError:
             writer.transport.abort()
             return
+        if self._refusing:  # since it was taken
+            writer.transport.abort()
+            back_writer.transport.abort()
+            return
         self._pairs |= {writer, back_writer}
         try:
             async with asyncio.TaskGroup() as tasks:
